@@ -1,0 +1,62 @@
+"""Leaky ReLU done completely: the function, and tools that find dead units, cure them, and show whether it helped.
+
+``import leaky`` loads NumPy and nothing heavier. The tools and the frameworks' adapters are loaded when first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from leaky.function import (
+    gain,
+    leaky_relu,
+    leaky_relu_backward,
+    leaky_relu_derivative,
+    leaky_relu_inverse,
+)
+
+if TYPE_CHECKING:
+    from leaky import torch as torch
+    from leaky.activation import Activation as Activation
+    from leaky.comparison import Comparison as Comparison
+    from leaky.comparison import compare as compare
+    from leaky.trials import Task as Task
+
+# Public names that need more than NumPy, each with the module that holds it.
+_LAZY = {
+    "Activation": "leaky.activation",
+    "Comparison": "leaky.comparison",
+    "Task": "leaky.trials",
+    "compare": "leaky.comparison",
+}
+_LAZY_MODULES = ("torch",)
+
+__all__ = [
+    "Activation",
+    "Comparison",
+    "Task",
+    "compare",
+    "gain",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "leaky_relu_derivative",
+    "leaky_relu_inverse",
+    "torch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f"leaky.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("leaky")
+    raise AttributeError(f"module 'leaky' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,0 +1,180 @@
+"""Leaky ReLU for NumPy: a friendly layer over the ufuncs of ``leaky._core``.
+
+    y = x                    where x > 0
+    y = negative_slope * x   everywhere else: negative numbers, both zeros, NaN
+
+Source: Maas, Hannun, Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013; with an array of
+learned slopes it is PReLU: He, Zhang, Ren, Sun, "Delving deep into rectifiers", 2015.
+
+Common to all functions here, unless they say otherwise:
+
+Types. float16, float32, float64 and longdouble keep their type, whatever the slope's: the slope is held in float64,
+rounded once to the type computed in (float32 for float16, else the type itself; a slope beyond float32's range becomes
+infinite), and the result is rounded once. Integers and bools become what NumPy's own float functions make of them:
+int8 → float16, int16 → float32, int32 → float64. An array of longdouble slopes gives longdouble. A Python number gives
+a NumPy scalar.
+
+Slopes. A real number, or an array of them that broadcasts with ``x``. Negative, above 1 and infinite ones follow the
+formula. At slope 0 an input of −∞ gives NaN (0 · ∞), as in PyTorch.
+
+Warnings. None: NaN, overflow and 0 · ∞ pass silently. The caller's flush-to-zero and rounding modes change nothing.
+
+Keywords. ``out`` and all further keywords are a NumPy ufunc's: ``where``, ``dtype``, ``casting``, ``order``,
+``subok``. Types with ``__array_ufunc__`` (masked arrays, pandas, xarray, dask) stay what they are.
+
+Errors. ``TypeError`` where the slope or an operand is not real (None, text, complex, objects; a bool is no slope),
+``ValueError`` where the slope is NaN. NaN is not looked for in slopes of foreign array types, which may be lazy.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from leaky import _core
+
+
+def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01, out: Any = None, **ufunc_kwargs: Any) -> Any:
+    """Return ``x`` where ``x > 0``, ``negative_slope * x`` everywhere else.
+
+    Args:
+        x: real numbers, of any shape.
+        negative_slope: a real number, or an array of them that broadcasts with ``x`` (PReLU). A scalar of any real
+            type, ``np.float64`` too, counts as a Python float: float32 ``x`` stays float32.
+        out: an array, or a tuple of one, to write to; may be ``x`` itself.
+        **ufunc_kwargs: a ufunc's, such as ``where``, ``dtype`` or ``casting``.
+
+    Returns:
+        An array of the broadcast shape, or a NumPy scalar; of ``x``'s type if that is a float type.
+
+    Raises:
+        TypeError: ``x`` or the slope is not real, or ``out`` cannot hold the result.
+        ValueError: the slope is NaN, or shapes do not broadcast.
+    """
+    return _call(_core.leaky_relu, {"x": x}, negative_slope, out, ufunc_kwargs)
+
+
+def leaky_relu_derivative(x: ArrayLike, negative_slope: ArrayLike = 0.01, out: Any = None, **ufunc_kwargs: Any) -> Any:
+    """Return the derivative of :func:`leaky_relu` at ``x``: 1 where ``x > 0``, ``negative_slope`` everywhere else.
+
+    At 0 there is no derivative; the slope is returned, as in PyTorch (JAX returns 1). At NaN, too, it is the slope.
+    Arguments, types and errors are those of :func:`leaky_relu`.
+    """
+    return _call(_core.leaky_relu_derivative, {"x": x}, negative_slope, out, ufunc_kwargs)
+
+
+def leaky_relu_backward(
+    grad_output: ArrayLike, x: ArrayLike, negative_slope: ArrayLike = 0.01, out: Any = None, **ufunc_kwargs: Any
+) -> Any:
+    """Return the gradient by ``x``: ``grad_output`` where ``x > 0``, ``negative_slope * grad_output`` everywhere else.
+
+    ``grad_output`` is the gradient by the output of :func:`leaky_relu`, ``x`` that function's input (not its output);
+    they broadcast, and promote to a common type. All else is as in :func:`leaky_relu`.
+    """
+    operands = {"grad_output": grad_output, "x": x}
+    return _call(_core.leaky_relu_backward, operands, negative_slope, out, ufunc_kwargs)
+
+
+def leaky_relu_inverse(y: ArrayLike, negative_slope: ArrayLike = 0.01) -> Any:
+    """Return the ``x`` of which ``y`` is the Leaky ReLU: ``y`` where ``y > 0``, ``y / negative_slope`` everywhere else.
+
+    Exact where ``y > 0`` and at both zeros. Elsewhere it is the quotient, correctly rounded in the type computed in:
+    within rounding of the ``x`` that ``y`` came from, and no nearer, since ``negative_slope * x`` was rounded itself.
+    What underflowed to -0.0 on the way comes back as -0.0. A positive slope so small or large that the type computed in
+    rounds it to 0 or infinity divides as such.
+
+    Types are those of :func:`leaky_relu`.
+
+    Raises:
+        TypeError: ``y`` or the slope is not real.
+        ValueError: the slope is not above 0 and finite, so that there is no inverse.
+    """
+    slope = _slope(negative_slope)
+    if not np.all((slope > 0) & (slope < np.inf)):
+        raise ValueError(f"negative_slope must be above 0 and finite to have an inverse, got {_shown(negative_slope)}")
+    return _call(_core.leaky_relu_inverse, {"y": y}, slope, None, {})
+
+
+def gain(negative_slope: float = 0.01) -> float:
+    """Return the gain for initialisation that keeps the variance through Leaky ReLU: sqrt(2 / (1 + negative_slope²)).
+
+    Weights of standard deviation gain / sqrt(fan_in) keep the mean square of a layer's input (He et al. 2015, eq. 15).
+
+    Raises:
+        TypeError: the slope is not a real number.
+        ValueError: it is NaN.
+    """
+    slope = real_slope(negative_slope)
+    return math.sqrt(2.0 / (1.0 + slope * slope))
+
+
+def real_slope(negative_slope: Any) -> float:
+    """Return one slope as a float, or raise: ``TypeError`` if it is not a real number, ``ValueError`` if it is NaN."""
+    if isinstance(negative_slope, np.ndarray) and negative_slope.ndim == 0:
+        negative_slope = negative_slope[()]
+    if isinstance(negative_slope, bool) or not isinstance(negative_slope, numbers.Real):
+        raise TypeError(f"negative_slope must be a real number, got {_shown(negative_slope)}")
+    try:
+        slope = float(negative_slope)
+    except OverflowError:
+        raise ValueError("negative_slope must be within the range of float64, got a number beyond it") from None
+    if math.isnan(slope):
+        raise ValueError("negative_slope must be a real number, got NaN")
+    return slope
+
+
+def _call(ufunc: np.ufunc, operands: dict[str, Any], negative_slope: Any, out: Any, kwargs: dict[str, Any]) -> Any:
+    checked = [_operand(name, value) for name, value in operands.items()]
+    if kwargs.get("dtype") is not None and "signature" not in kwargs:
+        # To a ufunc, dtype is the output's type alone, which the inputs may then not reach. The slope keeps its own.
+        dtype = kwargs.pop("dtype")
+        kwargs["signature"] = (*[dtype] * len(checked), None, dtype)
+    return ufunc(*checked, _slope(negative_slope), out=out, **kwargs)
+
+
+def _operand(name: str, value: Any) -> Any:
+    """Return ``value`` unchanged, or as an array if it is a sequence, once it is known to be real."""
+    array = _as_array(name, value)
+    if not _has_kind(array, "biuf"):
+        raise TypeError(f"{name} must hold real numbers, got {_shown(value)}")
+    # A Python number stays one: it takes on the type of the other operands.
+    return value if isinstance(value, bool | int | float) else array
+
+
+def _slope(negative_slope: Any) -> Any:
+    """Return the slope as a float, or as the array of slopes that it is."""
+    slopes = _as_array("negative_slope", negative_slope)
+    if getattr(slopes, "ndim", 1) == 0:
+        return real_slope(negative_slope)
+    if not _has_kind(slopes, "iuf"):
+        raise TypeError(f"negative_slope must hold real numbers, got {_shown(negative_slope)}")
+    if isinstance(slopes, np.ndarray) and np.isnan(slopes).any():
+        raise ValueError("negative_slope must hold real numbers, got an array with NaN")
+    return slopes
+
+
+def _as_array(name: str, value: Any) -> Any:
+    if hasattr(value, "__array_ufunc__") or hasattr(value, "__array__"):
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise ValueError(f"{name} must be an array of real numbers, got {_shown(value)}") from None
+
+
+def _has_kind(array: Any, kinds: str) -> bool:
+    """Say whether the array's type is one of these kinds; types that are not NumPy's are left for the ufunc to judge."""
+    dtype = getattr(array, "dtype", None)
+    return dtype.kind in kinds if isinstance(dtype, np.dtype) else True
+
+
+def _shown(value: Any) -> str:
+    """Return ``value`` as it stands in an error message, in one short line."""
+    if isinstance(value, np.ndarray) and value.ndim > 0:
+        return f"an array of {value.dtype}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
