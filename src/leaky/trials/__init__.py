@@ -1,0 +1,27 @@
+"""Training runs: the task, one trial of it, the record of many, and the engine that runs them."""
+
+from leaky.trials.builtin import BUILTIN, initialise, mlp
+from leaky.trials.engine import run_trials
+from leaky.trials.environment import environment
+from leaky.trials.loading import TaskSource, fingerprint, load_task
+from leaky.trials.record import Epoch, Trial
+from leaky.trials.study import Study
+from leaky.trials.task import Task, TaskError
+from leaky.trials.training import run_trial
+
+__all__ = [
+    "BUILTIN",
+    "Epoch",
+    "Study",
+    "Task",
+    "TaskError",
+    "TaskSource",
+    "Trial",
+    "environment",
+    "fingerprint",
+    "initialise",
+    "load_task",
+    "mlp",
+    "run_trial",
+    "run_trials",
+]

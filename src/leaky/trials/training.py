@@ -1,0 +1,96 @@
+"""One trial: build the network, train it, measure it after every epoch."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+from leaky.activation import Activation
+from leaky.trials.measure import Data, Probe, measure
+from leaky.trials.record import Epoch, Trial
+from leaky.trials.task import Task
+
+
+def run_trial(task: Task, activation: Activation, seed: int) -> Trial:
+    """Train the task's network once and return what was measured.
+
+    The same seed gives every activation the same initial draw, the same order of batches and the same noise. The numbers
+    (not the timing) repeat exactly on the same machine and versions; one thread is used, since the count changes the
+    order of sums. The caller's random state and thread count are put back.
+    """
+    weights_seed, order_seed, noise_seed = (int(s) for s in np.random.SeedSequence(seed).generate_state(3))
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        train, test = task.tensors("train"), task.tensors("test")
+        torch.manual_seed(weights_seed)
+        model = task.model(activation)
+        torch.manual_seed(noise_seed)
+        probe = Probe(model)
+        epochs, seconds = [measure(task, model, probe, train, test)], [math.nan]
+        diverged = None
+        order = torch.Generator().manual_seed(order_seed)
+        optimizer = task.make_optimizer(model)
+        for epoch in range(1, task.epochs + 1):
+            if not _train_epoch(task, model, train, optimizer, order, seconds):
+                diverged = epoch
+                break
+            epochs.append(measure(task, model, probe, train, test))
+            if _broken(epochs[-1]):
+                diverged = epoch
+                break
+    return Trial(
+        activation=str(activation),
+        seed=seed,
+        diverged=diverged,
+        epochs=tuple(epochs),
+        sites=tuple(probe.sites),
+        units=tuple(len(site.active) for site in probe.sites.values()),
+        layers=tuple(probe.layers),
+        seconds_per_step=statistics.median(seconds[1:] or [0.0]),
+    )
+
+
+def _train_epoch(
+    task: Task,
+    model: nn.Module,
+    train: Data,
+    optimizer: torch.optim.Optimizer,
+    order: torch.Generator,
+    seconds: list[float],
+) -> bool:
+    """Train on every batch once, noting the seconds of each step; return False as soon as a loss is not finite."""
+    x, y = train
+    for batch in torch.split(torch.randperm(len(x), generator=order), task.batch_size):
+        if len(batch) == 1 < task.batch_size:
+            continue  # a remainder of one sample, on which BatchNorm cannot train
+        batch_x, batch_y = x[batch], y[batch]
+        start = time.perf_counter()
+        optimizer.zero_grad()
+        loss = task.loss(model(batch_x), batch_y)
+        torch.autograd.backward(loss)
+        optimizer.step()
+        seconds.append(time.perf_counter() - start)
+        if not math.isfinite(loss.item()):
+            return False
+    return True
+
+
+def _broken(epoch: Epoch) -> bool:
+    return None in (epoch.train_loss, epoch.test_loss, epoch.test_score) or None in epoch.gradient + epoch.largest
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch use one thread, and put the caller's number back."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
