@@ -1,0 +1,111 @@
+"""``leaky.compare``: every arm on every seed, and the verdict."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from leaky.activation import Activation
+from leaky.comparison.result import Comparison
+from leaky.comparison.verdict import judge
+from leaky.trials import Study, TaskSource, environment, fingerprint, load_task, run_trials
+
+_log = logging.getLogger("leaky")
+
+#: the arms of a comparison where none are named
+DEFAULT_ACTIVATIONS = (
+    "relu",
+    "leaky_relu(0.01)",
+    "leaky_relu(0.1)",
+    "leaky_relu(0.2)",
+    "prelu(0.25)",
+    "sigmoid",
+    "tanh",
+)
+
+
+def compare(
+    task: TaskSource = "digits",
+    activations: Iterable[str | Activation] = DEFAULT_ACTIVATIONS,
+    seeds: int | Sequence[int] = 10,
+    *,
+    baseline: str | Activation = "relu",
+    epochs: int | None = None,
+    jobs: int | None = None,
+    study: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Train a task with every activation on the same seeds, and judge each against the baseline.
+
+    Args:
+        task: a :class:`leaky.Task`, the name of a built-in one (``digits``, ``digits-shallow``, ``mnist1d``), or
+            ``"mine.py:task"``, which runs that file.
+        activations: the arms, as :class:`leaky.Activation` or as text such as ``"leaky_relu(0.1)"``.
+        seeds: how many (0, 1, …), or which.
+        baseline: what the others are held against; it is trained too if ``activations`` lacks it.
+        epochs: instead of the task's own number.
+        jobs: trials at a time, each in a process of one thread; by default as many as cores.
+        study: an SQLite file that records each finished trial. With it, the same call goes on where an earlier one was
+            stopped. Trials of another recipe or version in it are kept, and not used.
+        progress: called with the trials finished and the trials in all: once before the first (when the first number
+            counts those found in the study), then after each.
+
+    Returns:
+        All trials and verdicts. The same seeds give the same numbers, except for the timings, in any order and with any number of jobs.
+
+    Raises:
+        TaskError: a :class:`ValueError`; the task cannot be loaded or trained, or the study not be used.
+        ValueError: an activation or a number is not as described.
+    """
+    arms = [Activation.parse(a) for a in activations]
+    base = Activation.parse(baseline)
+    arms = list(dict.fromkeys(arms if base in arms else [base, *arms]))
+    for arm in arms:
+        if arm.slope_warning:
+            _log.warning(arm.slope_warning)
+    numbers = _seed_numbers(seeds)
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs: {jobs}; expected at least 1")
+    loaded = load_task(task, epochs)
+    mark = fingerprint(loaded, arms)
+    record = Study(study, f"compare {loaded.name}", mark)
+    finished = record.finished()
+    wanted = [(arm, seed) for seed in numbers for arm in arms]
+    pending = [(arm, seed) for arm, seed in wanted if (str(arm), seed) not in finished]
+    _announce(record, study, found=len(wanted) - len(pending), total=len(wanted))
+    report = progress or (lambda done, total: None)
+    report(len(wanted) - len(pending), len(wanted))
+    for done, trial in enumerate(run_trials(task, pending, jobs, epochs), len(wanted) - len(pending) + 1):
+        record.add(trial)
+        finished[trial.activation, trial.seed] = trial
+        report(done, len(wanted))
+    trials = tuple(finished[str(arm), seed] for arm in arms for seed in numbers)
+    scores = {str(arm): [finished[str(arm), seed].score for seed in numbers] for arm in arms}
+    return Comparison(
+        task=loaded.name,
+        metric=loaded.metric,
+        recipe=loaded.recipe(loaded.model(base)),
+        environment=environment(),
+        baseline=str(base),
+        activations=tuple(scores),
+        seeds=numbers,
+        trials=trials,
+        verdicts=judge(scores, str(base), loaded.metric),
+    )
+
+
+def _announce(record: Study, study: str | Path | None, *, found: int, total: int) -> None:
+    """Say what of an earlier run is used, and what is not."""
+    if found:
+        rest = f"running the other {total - found}" if found < total else "none is run again"
+        _log.info("%d of %d trials are finished in %s; %s.", found, total, study, rest)
+    elif others := record.others():
+        _log.info("%s holds %d trials of another recipe, network or version; they stay there, unused.", study, others)
+
+
+def _seed_numbers(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(int(s) for s in seeds))
+    if not numbers or min(numbers) < 0:
+        raise ValueError(f"seeds: {seeds!r}; expected a number of seeds of at least 1, or seeds that are not negative")
+    return numbers
