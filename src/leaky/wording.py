@@ -1,4 +1,4 @@
-"""How numbers are written for people, in sentences, tables and figures alike."""
+"""How numbers and names are written for people, in sentences, tables and figures alike."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ def score(value: float | None, metric: str, digits: int = 1) -> str:
     """Write ``93.1 %`` for an accuracy of 0.931; R² as a plain number; a dash for none."""
     if value is None:
         return "–"
-    return f"{100 * value:.{digits}f} %" if metric == "accuracy" else f"{value:.{digits + 2}f}"
+    number = f"{100 * value:.{digits}f} %" if metric == "accuracy" else f"{value:.{digits + 2}f}"
+    return number.replace("-", "−")
 
 
 def difference(value: float | None, metric: str, digits: int = 1, *, unit: bool = True) -> str:
@@ -28,3 +29,8 @@ def p_value(p: float | None) -> str:
 def listing(names: list[str]) -> str:
     """Write ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def plain(name: str) -> str:
+    """Return a name from user code as one line of printable text: no control characters, no change of direction."""
+    return "".join(c for c in " ".join(name.split()) if c.isprintable())
