@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from leaky.comparison.wording import listing
 from leaky.trials.record import Trial
+from leaky.wording import listing
 
 Word = Literal["better", "worse", "no difference shown"]
 
@@ -51,6 +51,8 @@ class Comparison:
     recipe: dict[str, str]
     #: versions, machine, threads: what the numbers depend on besides the recipe
     environment: dict[str, str]
+    #: how many training samples there are, on all of which a dead unit was silent
+    samples: int
     baseline: str
     activations: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -63,6 +65,14 @@ class Comparison:
     def arms(self) -> dict[str, tuple[Trial, ...]]:
         """The trials of each activation, in the order of the seeds."""
         return {a: tuple(t for t in self.trials if t.activation == a) for a in self.activations}
+
+    @property
+    def firing_bound(self) -> float:
+        """The share of inputs on which a unit called dead may still be active, at most, at 95 % confidence.
+
+        Silent on all of n samples: 1 − 0.05^(1/n), about 3/n.
+        """
+        return float(1 - 0.05 ** (1 / self.samples))
 
     @property
     def headline(self) -> str:

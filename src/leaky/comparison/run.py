@@ -87,6 +87,7 @@ def compare(
         metric=loaded.metric,
         recipe=loaded.recipe(loaded.model(base)),
         environment=environment(),
+        samples=len(loaded.tensors("train")[0]),
         baseline=str(base),
         activations=tuple(scores),
         seeds=numbers,

@@ -9,7 +9,7 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
-from leaky.comparison import wording
+from leaky import wording
 from leaky.comparison.result import Verdict, Word
 
 #: the share of comparisons without any real difference in which one is claimed, at most
@@ -30,6 +30,7 @@ class _Evidence:
 
     pairs: int
     diverged: int
+    baseline_diverged: int
     p: float | None
     #: which way the evidence points: the sign of the difference, or of wins less losses where trials diverged
     sign: int
@@ -118,7 +119,11 @@ def _weigh(arm: Sequence[float | None], baseline: Sequence[float | None]) -> _Ev
     pairs = len(differences)
     lost = sum(a is None and b is not None for a, b in zip(arm, baseline, strict=True))
     won = sum(b is None and a is not None for a, b in zip(arm, baseline, strict=True))
-    common = {"pairs": pairs, "diverged": sum(a is None for a in arm)}
+    common = {
+        "pairs": pairs,
+        "diverged": sum(a is None for a in arm),
+        "baseline_diverged": sum(b is None for b in baseline),
+    }
     mean = float(differences.mean()) if pairs else None
     spread = float(differences.std(ddof=1)) if pairs > 1 else None
     # Differences of equal accuracies differ by rounding; below this they are one and the same.
@@ -180,16 +185,18 @@ def _sentence(
         details.append(f"95 % interval {ends[0]} to {ends[1]}")
     if p is not None:
         details.append(wording.p_value(p) + (f" corrected for {arms} arms" if arms > 1 else ""))
-    details.append(f"{e.pairs} seed{'s' * (e.pairs != 1)} in common")
+    details.append(f"{_seeds(e.pairs)} in common")
     return f"{text} ({'; '.join(details)})."
 
 
 def _advice(word: Word, e: _Evidence, needed: int | None) -> str:
     """Say why nothing could be shown, or how many seeds it would take."""
     if e.diverged:
-        return f"It diverged on {e.diverged} seed{'s' * (e.diverged != 1)}, so it cannot be called better."
+        return f"It diverged on {_seeds(e.diverged)}, so it cannot be called better."
     if word != "no difference shown":
         return ""
+    if e.baseline_diverged:
+        return f"The baseline diverged on {_seeds(e.baseline_diverged)}, so that only wins and losses could be counted."
     if e.pairs < 3:
         return f"Too few seeds to tell: at least {FEWEST_SEEDS} are needed."
     if e.spread is None:
@@ -197,3 +204,7 @@ def _advice(word: Word, e: _Evidence, needed: int | None) -> str:
     if needed is None:
         return f"To show a difference as small as this would take over {MOST_SEEDS:,} seeds."
     return f"To show a difference of this size would take about {needed} seeds."
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' * (count != 1)}"

@@ -6,8 +6,8 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from functools import lru_cache, partial
 
 import joblib
@@ -53,14 +53,16 @@ def run_trials(
         parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, pre_dispatch="2*n_jobs", return_as="generator_unordered")
         results = parallel(calls)
     try:
-        with closing(results):
-            yield from results
+        yield from results
     except TerminatedWorkerError as error:
         raise TaskError(
             "a trial's process was killed, perhaps for lack of memory; run again to go on, with fewer --jobs"
         ) from error
     finally:
         # No process stays behind: neither idle with a stale copy of the user's file, nor at work after an interrupt.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # joblib says that it cancels what it is told to cancel
+            results.close()
         get_reusable_executor().shutdown(wait=False, kill_workers=True)
 
 

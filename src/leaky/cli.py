@@ -1,0 +1,222 @@
+"""The command line: words in, words out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from leaky.wording import plain
+
+if TYPE_CHECKING:
+    from leaky.comparison import Comparison
+
+app = typer.Typer(
+    name="leaky",
+    help="Find the dead neurons in a neural network, cure them with Leaky ReLU, and see whether that helped.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 well, 1 found, 2 bad input, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        result = app(arguments, standalone_mode=False)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe went away. Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, TypeError, OSError) as error:
+        return _complain(str(error))
+    except Exception as error:
+        # Typer's own usage errors have no public base class in every version; all can format their message.
+        if hasattr(error, "format_message"):
+            return _complain(error.format_message())
+        raise
+    return result if isinstance(result, int) else 0
+
+
+def _complain(text: str) -> int:
+    if text:  # a bare `leaky` has shown its help already
+        print(f"leaky: {plain(text)}", file=sys.stderr)
+    return 2
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from leaky import __version__
+
+        print(f"leaky {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def compare(
+    task: Annotated[
+        str, typer.Option(help="digits, digits-shallow, mnist1d, or a file of yours as mine.py:task.")
+    ] = "digits",
+    activation: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An activation to train, such as 'leaky_relu(0.1)'; may be given many times (default: seven)"
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each activation.")] = 10,
+    baseline: Annotated[str, typer.Option(help="What the others are held against.")] = "relu",
+    epochs: Annotated[int | None, typer.Option(help="Instead of the task's own number.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Trainings at a time. (default: one per core)")] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="SQLite file that keeps finished trainings. (default: beside the report)")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Report (.html) or its summary picture (.svg, .png, .pdf). (default: leaky-TASK.html)",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+) -> int:
+    """Train one network with several activations, and say which is better than ReLU, or that none is."""
+    from leaky.comparison import DEFAULT_ACTIVATIONS
+    from leaky.comparison import compare as run
+    from leaky.report.terminal import show
+    from leaky.trials import load_task
+
+    name = re.sub(r"[^\w.-]+", "-", load_task(task).name)
+    output = output or Path(f"leaky-{name}.html")
+    _check_output(output, (".html", ".svg", ".png", ".pdf"))
+    study = study or output.with_suffix(".db")
+    try:
+        with _messages(), _progress("trials") as progress:
+            comparison = run(
+                task,
+                activation or DEFAULT_ACTIVATIONS,
+                seeds,
+                baseline=baseline,
+                epochs=epochs,
+                jobs=jobs,
+                study=study,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        print(f"Stopped. Finished trials are in {study}; the same command goes on from there.", file=sys.stderr)
+        raise
+    _write_report(comparison, output)
+    if as_json:
+        print(json.dumps(comparison.to_dict(), allow_nan=False))
+    show(comparison, Console(stderr=as_json, highlight=False))
+    print(f"Report: {output}", file=sys.stderr if as_json else sys.stdout)
+    return 0
+
+
+@app.command()
+def plot(
+    slope: Annotated[float, typer.Option(help="Negative slope of the Leaky ReLU.")] = 0.05,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write (.svg, .png, .pdf).")] = Path(
+        "leaky-relu.svg"
+    ),
+) -> int:
+    """Draw Leaky ReLU and its derivative beside ReLU."""
+    from leaky.report import function_figure, save
+
+    _check_output(output, (".svg", ".png", ".pdf"))
+    save(function_figure(slope), output)
+    print(f"Picture: {output}")
+    return 0
+
+
+def _write_report(comparison: Comparison, output: Path) -> None:
+    from leaky.files import write_atomically
+    from leaky.report import render_html, save, summary_figure
+
+    if output.suffix == ".html":
+        command = shlex.join(["leaky", *sys.argv[1:]])
+        write_atomically(output, render_html(comparison, command=command))
+    else:
+        save(summary_figure(comparison), output)
+
+
+def _check_output(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse a place that cannot be written before the work is done rather than after it."""
+    if path.suffix not in suffixes:
+        raise ValueError(f"--output: {str(path)!r}; expected a name that ends in {', '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise ValueError(f"--output: the folder {str(path.parent)!r} is not there")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ValueError(f"--output: {str(path)!r} cannot be written")
+
+
+@contextmanager
+def _messages() -> Iterator[None]:
+    """Show what the library has to say on standard error, as plain lines, above any progress bar."""
+    logger = logging.getLogger("leaky")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar with the time left on a terminal's standard error; nothing in a pipe."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn(what),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar: Any = None
+
+        def update(done: int, total: int) -> None:
+            nonlocal bar
+            if bar is None:
+                # Trials found in a study took no time now: they must not count in the speed.
+                bar = progress.add_task(what, total=total, completed=done)
+            else:
+                progress.update(bar, completed=done)
+
+        yield update
