@@ -137,7 +137,7 @@ def compare(
     if as_json:
         print(json.dumps(comparison.to_dict(), allow_nan=False))
     show(comparison, Console(stderr=as_json, highlight=False))
-    print(f"Report: {output}", file=sys.stderr if as_json else sys.stdout)
+    print(f"{'Report' if output.suffix == '.html' else 'Picture'}: {output}", file=sys.stderr if as_json else sys.stdout)
     return 0
 
 

@@ -1,0 +1,75 @@
+"""The README's promises, held against the project."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import leaky
+from leaky.cli import main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_two_commands_stand_there() -> None:
+    shell = "".join(blocks("sh"))
+    assert "pip install '.[torch]' && leaky compare\n" in shell
+    assert "pip install '.[all,test]' && pytest\n" in shell
+
+
+def test_every_extra_named_exists() -> None:
+    named = {e for extras in re.findall(r"'\.\[([\w,]+)\]'", README) for e in extras.split(",")}
+    assert named <= set(PROJECT["optional-dependencies"])
+
+
+def test_the_python_version_is_the_one_required() -> None:
+    assert f"Python {PROJECT['requires-python'].removeprefix('>=')}" in README
+
+
+def test_every_command_is_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = re.findall(r"leaky (\w+)((?: +(?!&&)[^\n#&|`]+)?)", "".join(blocks("sh")))
+    assert commands
+    for verb, rest in commands:
+        assert main([verb, "--help"]) == 0
+        known = capsys.readouterr().out
+        for option in (word for word in shlex.split(rest) if word.startswith("-")):
+            assert option in known, f"leaky {verb} {option}"
+
+
+def test_the_example_of_ones_own_network_works(tmp_path: Path) -> None:
+    (source,) = (block for block in blocks("python") if "leaky.Task" in block)
+    (tmp_path / "mine.py").write_text(source)
+    command = [sys.executable, "-m", "leaky", "compare", "--task", "mine.py:task", "--seeds", "2", "--epochs", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "leaky-mine.html").exists()
+    assert len(source.strip().splitlines()) <= 12
+
+
+def test_the_other_examples_print_what_they_say() -> None:
+    for block in blocks("python"):
+        if "leaky.Task" in block or ">>>" in block:
+            continue
+        subprocess.run([sys.executable, "-c", block], check=True, timeout=120)
+    for session in (block for block in blocks("python") if ">>>" in block):
+        test = doctest.DocTestParser().get_doctest(session, {"leaky": leaky}, "README.md", "README.md", 0)
+        assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
+
+
+def test_links_within_the_project_lead_somewhere() -> None:
+    for target in re.findall(r'\]\((?!https?:|#)([^)]+)\)|src(?:set)?="(?!https?:)([^"]+)"', README):
+        path = next(filter(None, target))
+        assert (ROOT / path).exists(), path
