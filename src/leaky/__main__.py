@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 
 def main() -> int:
     """Run the command line and return its exit code."""
+    # Ended from outside it cleans up as it does on Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         from leaky.cli import main as command_line
 
@@ -20,6 +23,8 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
+    except KeyboardInterrupt:  # while still loading
+        return 130
 
 
 if __name__ == "__main__":

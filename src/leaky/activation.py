@@ -87,7 +87,7 @@ class Activation:
         kind = _KINDS.get(self.name)
         if kind is None:
             raise ValueError(f"activation: {self.name!r} is unknown; expected one of {', '.join(_KINDS)}")
-        given = tuple(float(p) for p in self.parameters)
+        given = tuple(float(p) + 0.0 for p in self.parameters)  # −0 becomes 0: equal arms have equal texts
         names = tuple(kind.defaults)
         if len(given) > len(names):
             takes = f"at most {len(names)} ({', '.join(names)})" if names else "none"
@@ -124,7 +124,7 @@ class Activation:
         kind = _KINDS[self.name]
         if not kind.defaults or (not kind.verbose and self.parameters == tuple(kind.defaults.values())):
             return self.name
-        return f"{self.name}({', '.join(f'{p:.17g}' if f'{p:g}' != repr(p) else f'{p:g}' for p in self.parameters)})"
+        return f"{self.name}({', '.join(repr(p).removesuffix('.0') for p in self.parameters)})"
 
     def __repr__(self) -> str:
         return f"Activation({str(self)!r})"

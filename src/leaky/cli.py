@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -9,7 +10,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,12 +34,17 @@ app = typer.Typer(
 
 _INTERRUPTED = 130
 
+# The largest slope that is drawn: beyond, nothing but a vertical line would be seen.
+_STEEPEST = 1000
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 well, 1 found, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    _prepare_streams()
     try:
-        result = app(arguments, standalone_mode=False)
+        # The arguments travel along for the report, which says how to repeat itself.
+        result = app(arguments, standalone_mode=False, obj=arguments)
     except typer.Exit as stop:
         return stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
@@ -47,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of a pipe went away. Python would complain once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, OSError) as error:
         return _complain(str(error))
     except Exception as error:
         # Typer's own usage errors have no public base class in every version; all can format their message.
@@ -55,6 +61,20 @@ def main(arguments: list[str] | None = None) -> int:
             return _complain(error.format_message())
         raise
     return result if isinstance(result, int) else 0
+
+
+def _prepare_streams() -> None:
+    """Let no character that a terminal's encoding lacks spoil a result."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+class _Console(Console):
+    """A console that leaves a closed pipe to ``main``, where rich would exit with code 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def _complain(text: str) -> int:
@@ -82,6 +102,7 @@ def _options(
 
 @app.command()
 def compare(
+    context: typer.Context,
     task: Annotated[
         str, typer.Option(help="digits, digits-shallow, mnist1d, or a file of yours as mine.py:task.")
     ] = "digits",
@@ -114,14 +135,18 @@ def compare(
     from leaky.report.terminal import show
     from leaky.trials import load_task
 
-    name = re.sub(r"[^\w.-]+", "-", load_task(task).name)
-    output = output or Path(f"leaky-{name}.html")
-    _check_output(output, (".html", ".svg", ".png", ".pdf"))
+    # Whatever a user's file prints must not end up in the result.
+    with redirect_stdout(sys.stderr):
+        loaded = load_task(task)
+    output = output or Path("leaky-" + re.sub(r"[^\w.-]+", "-", loaded.name) + ".html")
     study = study or output.with_suffix(".db")
+    _check_output(output, (".html", ".svg", ".png", ".pdf"))
+    if output.resolve() == study.resolve():
+        raise ValueError(f"--study: {str(study)!r} is the output too; expected another file")
     try:
-        with _messages(), _progress("trials") as progress:
+        with _messages(), redirect_stdout(sys.stderr), _progress("trials") as progress:
             comparison = run(
-                task,
+                loaded,
                 activation or DEFAULT_ACTIVATIONS,
                 seeds,
                 baseline=baseline,
@@ -131,13 +156,15 @@ def compare(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        print(f"Stopped. Finished trials are in {study}; the same command goes on from there.", file=sys.stderr)
+        if study.exists():
+            print(f"Stopped. Finished trials are in {study}; the same command goes on from there.", file=sys.stderr)
         raise
-    _write_report(comparison, output)
+    _write_report(comparison, output, context.obj)
     if as_json:
         print(json.dumps(comparison.to_dict(), allow_nan=False))
-    show(comparison, Console(stderr=as_json, highlight=False))
-    print(f"{'Report' if output.suffix == '.html' else 'Picture'}: {output}", file=sys.stderr if as_json else sys.stdout)
+    show(comparison, _Console(stderr=as_json, highlight=False))
+    kind = "Report" if output.suffix.lower() == ".html" else "Picture"
+    print(f"{kind}: {output}", file=sys.stderr if as_json else sys.stdout)
     return 0
 
 
@@ -151,18 +178,21 @@ def plot(
     """Draw Leaky ReLU and its derivative beside ReLU."""
     from leaky.report import function_figure, save
 
+    if not abs(slope) <= _STEEPEST:
+        raise ValueError(f"--slope: {slope}; expected a number from −{_STEEPEST:,} to {_STEEPEST:,}")
     _check_output(output, (".svg", ".png", ".pdf"))
     save(function_figure(slope), output)
     print(f"Picture: {output}")
     return 0
 
 
-def _write_report(comparison: Comparison, output: Path) -> None:
+def _write_report(comparison: Comparison, output: Path, arguments: list[str]) -> None:
     from leaky.files import write_atomically
     from leaky.report import render_html, save, summary_figure
 
-    if output.suffix == ".html":
-        command = shlex.join(["leaky", *sys.argv[1:]])
+    if output.suffix.lower() == ".html":
+        # A file's name may hold bytes that are no text.
+        command = shlex.join(["leaky", *arguments]).encode(errors="backslashreplace").decode()
         write_atomically(output, render_html(comparison, command=command))
     else:
         save(summary_figure(comparison), output)
@@ -170,7 +200,7 @@ def _write_report(comparison: Comparison, output: Path) -> None:
 
 def _check_output(path: Path, suffixes: tuple[str, ...]) -> None:
     """Refuse a place that cannot be written before the work is done rather than after it."""
-    if path.suffix not in suffixes:
+    if path.suffix.lower() not in suffixes:
         raise ValueError(f"--output: {str(path)!r}; expected a name that ends in {', '.join(suffixes)}")
     if not path.parent.is_dir():
         raise ValueError(f"--output: the folder {str(path.parent)!r} is not there")

@@ -31,6 +31,11 @@ def listing(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Write a count with its noun: ``1 seed``, ``2 seeds``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def plain(name: str) -> str:
     """Return a name from user code as one line of printable text: no control characters, no change of direction."""
     return "".join(c for c in " ".join(name.split()) if c.isprintable())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import re
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 import leaky
@@ -151,8 +153,12 @@ def test_a_training_that_fails_is_one_line_and_keeps_what_finished(mine: str, tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"seeds": 0}, "seeds: 0; expected a number of seeds of at least 1, or seeds that are not negative"),
+        ({"seeds": 0}, "seeds: 0; expected a number from 1 to 10,000, or a list of seeds from 0"),
         ({"seeds": [-1]}, "seeds: [-1]; expected"),
+        ({"seeds": [1.7]}, "seeds: [1.7]; expected"),
+        ({"seeds": 2.5}, "seeds: 2.5; expected"),
+        ({"seeds": True}, "seeds: True; expected"),
+        ({"seeds": 10**9}, "seeds: 1000000000; expected"),
         ({"jobs": 0}, "jobs: 0; expected at least 1"),
         ({"activations": ["rel"]}, "activation: 'rel' is unknown"),
         ({"baseline": "rel"}, "activation: 'rel' is unknown"),
@@ -169,6 +175,33 @@ def test_a_slope_that_is_no_leak_is_warned_of(mine: str, caplog: pytest.LogCaptu
     assert caplog.messages == [
         "leaky_relu(2): a negative slope outside 0 … 1 is unusual, and training with it may diverge"
     ]
+
+
+def test_unseeded_data_are_the_same_for_every_trial(mine: str, tmp_path: Path) -> None:
+    # The file gives other data each time it is run; it is run once, and its task is sent to the processes by value.
+    path = tmp_path / "mine.py"
+    path.write_text(MINE.replace("default_rng(0)", "default_rng()"))
+    task = leaky.trials.load_task(mine)  # type: ignore[attr-defined]
+    one, two = (leaky.compare(task, ARMS, 2, jobs=jobs) for jobs in (1, 2))
+    assert numbers(one) == numbers(two)
+
+
+def test_the_callers_random_state_is_left(mine: str) -> None:
+    before = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy())  # noqa: NPY002
+    leaky.compare(mine, "tanh", 1, epochs=1, jobs=1)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert np.array_equal(np.random.get_state()[1], before[2])  # noqa: NPY002
+
+
+def test_equal_arms_are_one(mine: str) -> None:
+    result = leaky.compare(mine, ["leaky_relu(-0)", "leaky_relu(0)"], 1, baseline="leaky_relu(0.0)", epochs=1, jobs=1)
+    assert result.activations == ("leaky_relu(0)",)
+
+
+def test_no_winner_is_invented_where_there_is_none() -> None:
+    result = leaky.compare("digits-shallow", ["leaky_relu(0.01)", "leaky_relu(0.1)", "prelu"], 6)
+    assert not [v for v in result.verdicts if v.word == "better"]
 
 
 SCRIPT = """

@@ -111,9 +111,10 @@ def test_too_few_seeds_are_called_so() -> None:
     assert verdict.word == "no difference shown"
     assert verdict.p is None
     assert verdict.advice == "Too few seeds to tell: at least 5 are needed."
-    assert (
-        one([0.9, 0.91], [0.1, 0.1]).advice.startswith("Too few seeds") or one([0.9, 0.91], [0.1, 0.1]).word == "better"
-    )
+    verdict = one([0.9, 0.8], [0.1, 0.5])
+    assert verdict.word == "no difference shown"
+    assert verdict.seeds_needed is None
+    assert verdict.advice == "Too few seeds to tell: at least 5 are needed."
 
 
 def test_the_number_of_seeds_needed_is_said() -> None:
@@ -144,7 +145,7 @@ def test_a_diverged_arm_never_wins() -> None:
     assert verdict.word == "no difference shown"
     assert verdict.diverged == 1
     assert verdict.pairs == 9
-    assert verdict.advice == "It diverged on 1 seed, so it cannot be called better."
+    assert verdict.advice == "It diverged on 1 seed, so it cannot be called better. Counted were 9 wins and 1 loss."
 
 
 def test_an_arm_that_always_diverges_is_worse() -> None:
@@ -152,6 +153,7 @@ def test_an_arm_that_always_diverges_is_worse() -> None:
     assert verdict.word == "worse"
     assert (verdict.pairs, verdict.difference, verdict.low) == (0, None, None)
     assert "None" not in verdict.sentence
+    assert verdict.advice == "It diverged on 10 seeds."
 
 
 def test_an_arm_that_trains_where_the_baseline_diverges_is_better() -> None:
@@ -162,6 +164,31 @@ def test_all_diverged_shows_nothing() -> None:
     verdict = one([None] * 10, [None] * 10)
     assert verdict.word == "no difference shown"
     assert verdict.p == 1.0
+
+
+def test_where_trials_diverged_the_means_are_those_of_the_pairs() -> None:
+    verdict = one([0.8, 0.9, 0.85, None], [0.9, None, 0.9, 0.5])
+    assert "82.5 % against 90.0 %; −7.5 points" in verdict.sentence
+    assert "The baseline diverged on 1 seed." in verdict.advice
+
+
+@pytest.mark.parametrize(("arms", "needed"), [(1, 6), (6, 8)])
+def test_seeds_needed_where_wins_are_counted(arms: int, needed: int) -> None:
+    # Every seed alike: p = 2·2⁻ⁿ, and Holm's first step asks for p · arms < 5 %.
+    base: list[float | None] = [0.9, 0.8, 0.7]
+    others = {f"n{i}": base for i in range(arms - 1)}
+    verdict = judge({"relu": base, "arm": [0.95, 0.85, 0.75], **others}, "relu")[0]
+    assert verdict.seeds_needed == needed
+    counted = "Counted were 3 wins and 0 losses. If all seeds went this way"
+    assert verdict.advice == f"{counted}, it would take {needed} to show it."
+    assert 2 * 0.5**needed * arms < 0.05 <= 2 * 0.5 ** (needed - 1) * arms
+
+
+def test_what_always_diverges_is_told_what_it_takes_to_show() -> None:
+    base: list[float | None] = [0.9, 0.8, 0.7, 0.9, 0.8]
+    verdict = judge({"relu": base, "arm": [None] * 5, **{f"n{i}": base for i in range(5)}}, "relu")[0]
+    counted = "Counted were 0 wins and 5 losses. If all seeds went this way"
+    assert verdict.advice == f"It diverged on 5 seeds. {counted}, it would take 8 to show it."
 
 
 def test_the_sentence_has_the_numbers() -> None:

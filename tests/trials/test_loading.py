@@ -1,17 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from torch import nn
 
-from leaky import Activation, Task
-from leaky.trials import TaskError, fingerprint, load_task
+from leaky.trials import TaskError, load_task
 
 MINE = """
 import numpy as np
@@ -27,7 +20,6 @@ def model(activation):
 x = np.random.default_rng(0).normal(size=(40, 2))
 task = leaky.Task(model, x, (x[:, 0] > 0).astype(int), name="mine")
 """
-ARMS = [Activation("relu"), Activation("tanh")]
 
 
 @pytest.fixture
@@ -65,8 +57,8 @@ def test_epochs_can_be_changed() -> None:
             "digit",
             "task: 'digit' is unknown; expected digits, digits-shallow, mnist1d, or a file of yours as mine.py:task",
         ),
-        ("none.py:task", "task: the file 'none.py' is not there"),
-        ("none.py", "task: the file 'none.py' is not there"),
+        ("none.py:task", "task: 'none.py' is not there; expected a Python file"),
+        ("none.py", "task: 'none.py' is not there; expected a Python file"),
     ],
 )
 def test_names_that_stand_for_nothing(source: str, message: str) -> None:
@@ -97,76 +89,13 @@ def test_files_that_fail_say_where_in_one_line(mine: Path, text: str, message: s
     assert "\n" not in str(error.value)
 
 
-def test_the_fingerprint_is_the_same_for_the_same_task(make_task: Callable[..., Task]) -> None:
-    torch.manual_seed(1)
-    first = fingerprint(make_task(), ARMS)
-    torch.manual_seed(2)
-    assert fingerprint(make_task(), ARMS[:1]) == first
+def test_a_task_without_a_name_has_that_of_its_file(mine: Path) -> None:
+    mine.write_text(MINE.replace(', name="mine"', ""))
+    renamed = mine.rename(mine.with_name("other.py"))
+    assert load_task(str(renamed)).name == "other"
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"x": np.random.default_rng(1).normal(size=(120, 4))},
-        {"epochs": 4},
-        {"batch_size": 16},
-        {"learning_rate": 0.01},
-        {"optimizer": "sgd"},
-        {"model": lambda a: nn.Sequential(nn.Linear(4, 9), a.module(), nn.Linear(9, 3))},
-        {
-            "model": lambda a: nn.Sequential(
-                nn.Linear(4, 8), a.module(), nn.Linear(8, 8), a.module(), nn.Linear(8, 3), nn.Identity()
-            )
-        },
-    ],
-)
-def test_whatever_changes_the_numbers_changes_the_fingerprint(
-    changes: dict[str, Any], make_task: Callable[..., Task]
-) -> None:
-    assert fingerprint(make_task(**changes), ARMS) != fingerprint(make_task(), ARMS)
-
-
-class Doubled(nn.Sequential):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return 2 * super().forward(x)
-
-
-def test_the_same_layers_used_otherwise_change_the_fingerprint(make_task: Callable[..., Task]) -> None:
-    def network(kind: type[nn.Sequential]) -> Callable[[Activation], nn.Module]:
-        return lambda a: kind(nn.Linear(4, 8), a.module(), nn.Linear(8, 3))
-
-    Doubled.__name__ = "Sequential"
-    assert fingerprint(make_task(model=network(Doubled)), ARMS) != fingerprint(
-        make_task(model=network(nn.Sequential)), ARMS
-    )
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (lambda a: 3, "task: the model factory returned int; expected a torch.nn.Module"),
-        (
-            lambda a: nn.Linear(4, 3),
-            "task: the network uses no activation.module(), so every arm would be the same network",
-        ),
-        (
-            lambda a: nn.Sequential(nn.Linear(4, 2), a.module()),
-            "task: the network's output has shape (32, 2) for 32 samples; expected (32, 3)",
-        ),
-        (
-            lambda a: nn.Sequential(nn.Linear(5, 3), a.module()),
-            "task: the network with relu failed: RuntimeError: mat1 and mat2 shapes",
-        ),
-    ],
-)
-def test_networks_that_cannot_be_compared(model: Any, message: str, make_task: Callable[..., Task]) -> None:
-    with pytest.raises(TaskError) as error:
-        fingerprint(make_task(model=model), ARMS)
-    assert str(error.value).startswith(message)
-
-
-def test_trying_the_network_leaves_random_state_and_threads(make_task: Callable[..., Task]) -> None:
-    state, threads = torch.get_rng_state(), torch.get_num_threads()
-    fingerprint(replace(make_task()), ARMS)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.get_num_threads() == threads
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "d.py").mkdir()
+    with pytest.raises(TaskError, match=r"d\.py' is no file; expected a Python file"):
+        load_task(str(tmp_path / "d.py"))

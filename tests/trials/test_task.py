@@ -19,12 +19,18 @@ X, Y = np.ones((8, 2)), np.arange(8) % 2
     [
         ({"x": np.empty((0, 2)), "y": []}, "x: no data (shape (0, 2)); expected at least one sample"),
         ({"y": Y[:7]}, "y: 7 targets for the 8 samples of x; expected one for each"),
-        ({"x": np.where(np.eye(8, 2) == 1, np.nan, 1)}, "x: nan at index (0, 0); expected finite numbers"),
-        ({"x": np.where(np.eye(8, 2) == 1, -np.inf, 1)}, "x: -inf at index (0, 0); expected finite numbers"),
+        (
+            {"x": np.where(np.eye(8, 2) == 1, np.nan, 1)},
+            "x: nan at index (0, 0); expected finite numbers within float32's range",
+        ),
+        (
+            {"x": np.where(np.eye(8, 2) == 1, -np.inf, 1)},
+            "x: -inf at index (0, 0); expected finite numbers within float32's range",
+        ),
         ({"x": [["a"]] * 8}, "x: an array of <U1; expected numbers"),
         ({"x": np.array([None] * 8)}, "x: an array of object; expected numbers"),
-        ({"y": Y - 1}, "y: a class of -1; expected one class number per sample, from 0"),
-        ({"y": np.zeros((8, 2), int)}, "y: shape (8, 2); expected one class number per sample, from 0"),
+        ({"y": Y - 1}, "y: a class of -1; expected class numbers from 0 to 1,000,000"),
+        ({"y": np.zeros((8, 2), int)}, "y: shape (8, 2); expected one class number per sample"),
         ({"x_test": X}, "y_test: None while its partner is given; expected both or neither"),
         (
             {"x_test": np.ones((8, 3)), "y_test": Y},
@@ -32,6 +38,18 @@ X, Y = np.ones((8, 2)), np.arange(8) % 2
         ),
         ({"x_test": X, "y_test": Y[:1]}, "y_test: 1 targets for the 8 samples of x_test; expected one for each"),
         ({"x": X[:3], "y": Y[:3]}, "x: 3 samples; expected at least 4 to set a quarter aside, or x_test and y_test"),
+        ({"x": X * 1e60}, "x: 1e+60 at index (0, 0); expected finite numbers within float32's range"),
+        (
+            {"y": np.full(8, 2**64 - 1, np.uint64)},
+            "y: a class of 18446744073709551615; expected class numbers from 0 to 1,000,000",
+        ),
+        ({"y": np.ones(8)}, "y: all targets are equal; expected measurements that differ, or R² has no meaning"),
+        (
+            {"y": np.arange(8.0), "x_test": X[:1], "y_test": np.ones(1)},
+            "y_test: all targets are equal; expected measurements that differ, or R² has no meaning",
+        ),
+        ({"x": X[:1], "y": Y[:1], "x_test": X, "y_test": Y}, "x: 1 sample to train on; expected at least 2"),
+        ({"name": None}, "name: None; expected a text of at most 100 characters"),
         ({"epochs": 0}, "epochs: 0; expected a whole number of at least 1"),
         ({"batch_size": 2.5}, "batch_size: 2.5; expected a whole number of at least 1"),
         ({"learning_rate": float("nan")}, "learning_rate: nan; expected a positive number"),

@@ -175,6 +175,63 @@ def test_the_axis_of_units(layers: Any, shape: tuple[int, ...], units: int, make
     assert trial.units == (units,)
 
 
+class Scaled(nn.Module):
+    """A block that owns a parameter besides its layers, as residual blocks with a learned scale do."""
+
+    def __init__(self, activation: Activation) -> None:
+        super().__init__()
+        self.inner = nn.Conv1d(1, 4, 3)
+        self.scale = nn.Parameter(torch.ones(4, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x) * self.scale
+
+
+def test_a_block_with_a_parameter_of_its_own_does_not_turn_the_axis(make_task: Callable[..., Task]) -> None:
+    def model(activation: Activation) -> nn.Module:
+        return nn.Sequential(Scaled(activation), activation.module(), nn.Flatten(), nn.Linear(4 * 8, 2))
+
+    x = np.random.default_rng(0).normal(size=(12, 1, 10))
+    assert run_trial(make_task(model=model, x=x, y=np.arange(12) % 2, epochs=1), RELU, 0).units == (4,)
+
+
+def test_a_unit_whose_axis_was_dropped_is_one_unit(make_task: Callable[..., Task]) -> None:
+    class Single(nn.Module):
+        def __init__(self, activation: Activation) -> None:
+            super().__init__()
+            self.a, self.act, self.b = nn.Linear(4, 1), activation.module(), nn.Linear(1, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(self.act(self.a(x).squeeze(-1))[:, None])
+
+    assert run_trial(make_task(model=Single, epochs=1), RELU, 0).units == (1,)
+
+
+def test_weights_that_are_parametrised_and_those_of_attention_are_layers(make_task: Callable[..., Task]) -> None:
+    class Attending(nn.Module):
+        def __init__(self, activation: Activation) -> None:
+            super().__init__()
+            self.first = nn.utils.parametrizations.weight_norm(nn.Linear(1, 8))
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+            self.act, self.last = activation.module(), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.first(x[..., None])
+            return self.last(self.act(self.attention(h, h, h)[0]).mean(1))
+
+    trial = run_trial(make_task(model=Attending, epochs=1), RELU, 0)
+    assert trial.layers == ("first", "attention", "last")
+    assert all(norm > 0 for norm in trial.epochs[0].gradient)
+    assert trial.units == (8,)
+
+
+def test_nan_in_an_activation_is_seen(make_task: Callable[..., Task]) -> None:
+    probe = Probe(model := nn.Sequential(nn.Linear(4, 8), RELU.module(), nn.Linear(8, 3)))
+    with torch.no_grad():
+        model[0].bias[3] = torch.nan
+    assert measured(make_task(), model, probe).largest == (None,)
+
+
 def test_a_module_called_twice_is_two_sites(make_task: Callable[..., Task]) -> None:
     class Twice(nn.Module):
         def __init__(self, activation: Activation) -> None:

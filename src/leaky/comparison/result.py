@@ -94,8 +94,8 @@ class Comparison:
         return f"On {self.task}, {' and '.join(clauses)}.{tail}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the comparison as plain JSON types, with its headline and each trial's score."""
+        """Return the comparison as plain JSON types, with its headline, its firing bound and each trial's score."""
         data = asdict(self)
         for trial, entry in zip(self.trials, data["trials"], strict=True):
             entry["score"] = trial.score
-        return {"headline": self.headline, **data}
+        return {"headline": self.headline, "firing_bound": self.firing_bound, **data}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from operator import index
 from pathlib import Path
 
 from leaky.activation import Activation
 from leaky.comparison.result import Comparison
 from leaky.comparison.verdict import judge
-from leaky.trials import Study, TaskSource, environment, fingerprint, load_task, run_trials
+from leaky.trials import Study, TaskSource, describe, environment, load_task, rehearse, run_trials
 
+_MOST_SEEDS = 10_000
 _log = logging.getLogger("leaky")
 
 #: the arms of a comparison where none are named
@@ -27,7 +29,7 @@ DEFAULT_ACTIVATIONS = (
 
 def compare(
     task: TaskSource = "digits",
-    activations: Iterable[str | Activation] = DEFAULT_ACTIVATIONS,
+    activations: str | Activation | Iterable[str | Activation] = DEFAULT_ACTIVATIONS,
     seeds: int | Sequence[int] = 10,
     *,
     baseline: str | Activation = "relu",
@@ -42,7 +44,7 @@ def compare(
         task: a :class:`leaky.Task`, the name of a built-in one (``digits``, ``digits-shallow``, ``mnist1d``), or
             ``"mine.py:task"``, which runs that file.
         activations: the arms, as :class:`leaky.Activation` or as text such as ``"leaky_relu(0.1)"``.
-        seeds: how many (0, 1, …), or which.
+        seeds: how many (0, 1, …; at most 10,000), or which.
         baseline: what the others are held against; it is trained too if ``activations`` lacks it.
         epochs: instead of the task's own number.
         jobs: trials at a time, each in a process of one thread; by default as many as cores.
@@ -58,7 +60,8 @@ def compare(
         TaskError: a :class:`ValueError`; the task cannot be loaded or trained, or the study not be used.
         ValueError: an activation or a number is not as described.
     """
-    arms = [Activation.parse(a) for a in activations]
+    named = [activations] if isinstance(activations, str | Activation) else activations
+    arms = [Activation.parse(a) for a in named]
     base = Activation.parse(baseline)
     arms = list(dict.fromkeys(arms if base in arms else [base, *arms]))
     for arm in arms:
@@ -68,15 +71,14 @@ def compare(
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: {jobs}; expected at least 1")
     loaded = load_task(task, epochs)
-    mark = fingerprint(loaded, arms)
-    record = Study(study, f"compare {loaded.name}", mark)
+    record = Study(study, f"compare {loaded.name}", {str(arm): rehearse(loaded, arm) for arm in arms})
     finished = record.finished()
     wanted = [(arm, seed) for seed in numbers for arm in arms]
     pending = [(arm, seed) for arm, seed in wanted if (str(arm), seed) not in finished]
     _announce(record, study, found=len(wanted) - len(pending), total=len(wanted))
     report = progress or (lambda done, total: None)
     report(len(wanted) - len(pending), len(wanted))
-    for done, trial in enumerate(run_trials(task, pending, jobs, epochs), len(wanted) - len(pending) + 1):
+    for done, trial in enumerate(run_trials(loaded, pending, jobs), len(wanted) - len(pending) + 1):
         record.add(trial)
         finished[trial.activation, trial.seed] = trial
         report(done, len(wanted))
@@ -85,7 +87,7 @@ def compare(
     return Comparison(
         task=loaded.name,
         metric=loaded.metric,
-        recipe=loaded.recipe(loaded.model(base)),
+        recipe=describe(loaded, base),
         environment=environment(),
         samples=len(loaded.tensors("train")[0]),
         baseline=str(base),
@@ -106,7 +108,14 @@ def _announce(record: Study, study: str | Path | None, *, found: int, total: int
 
 
 def _seed_numbers(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(int(s) for s in seeds))
-    if not numbers or min(numbers) < 0:
-        raise ValueError(f"seeds: {seeds!r}; expected a number of seeds of at least 1, or seeds that are not negative")
+    expected = f"seeds: {seeds!r}; expected a number from 1 to {_MOST_SEEDS:,}, or a list of seeds from 0"
+    try:
+        which = range(index(seeds)) if hasattr(seeds, "__index__") else seeds
+        if isinstance(seeds, bool) or not 1 <= len(which) <= _MOST_SEEDS:
+            raise ValueError(expected)
+        numbers = tuple(dict.fromkeys(index(seed) for seed in which))
+    except TypeError:
+        raise ValueError(expected) from None
+    if min(numbers) < 0:
+        raise ValueError(expected)
     return numbers

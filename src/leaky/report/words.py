@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leaky.wording import difference, p_value, plain, score
+from leaky.wording import counted, difference, p_value, plain, score
 
 __all__ = [
     "brief",
@@ -81,11 +81,6 @@ def listed(values: Sequence[object], most: int = 20) -> str:
     """Return values in a row, the middle left out where there are more than ``most``."""
     texts = [plain(str(value)) for value in values]
     return ", ".join(texts if len(texts) <= most else [*texts[: most - 2], "…", texts[-1]])
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: ``1 seed``, ``10 seeds``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _three(value: float) -> str:

@@ -3,8 +3,9 @@
 from leaky.trials.builtin import BUILTIN, initialise, mlp
 from leaky.trials.engine import run_trials
 from leaky.trials.environment import environment
-from leaky.trials.loading import TaskSource, fingerprint, load_task
+from leaky.trials.loading import TaskSource, load_task
 from leaky.trials.record import Epoch, Trial
+from leaky.trials.rehearsal import describe, rehearse
 from leaky.trials.study import Study
 from leaky.trials.task import Task, TaskError
 from leaky.trials.training import run_trial
@@ -17,11 +18,12 @@ __all__ = [
     "TaskError",
     "TaskSource",
     "Trial",
+    "describe",
     "environment",
-    "fingerprint",
     "initialise",
     "load_task",
     "mlp",
+    "rehearse",
     "run_trial",
     "run_trials",
 ]

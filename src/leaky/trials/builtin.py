@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from math import sqrt
 
@@ -10,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from leaky.activation import Activation
+from leaky.trials.randomness import random_state_kept
 from leaky.trials.task import Task
 
 
@@ -75,13 +75,8 @@ def mnist1d() -> Task:
     """Return MNIST-1D (Greydanus 2020): 4,000 signals of 40 points through three 1-D convolutions of 16 channels."""
     from mnist1d.data import make_dataset
 
-    # make_dataset seeds both global generators; the caller's state is put back.
-    state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    try:
+    with random_state_kept():  # make_dataset seeds the global generators
         data = make_dataset()
-    finally:
-        random.setstate(state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
     return Task(
         _convolutions, data["x"], data["y"], data["x_test"], data["y_test"], name="mnist1d", epochs=20, batch_size=64
     )

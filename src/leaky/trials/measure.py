@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from leaky.trials.record import Epoch, finite
 from leaky.trials.task import Task
@@ -16,15 +18,12 @@ from leaky.trials.task import Task
 #: inputs and targets
 Data = tuple[torch.Tensor, torch.Tensor]
 
-# Samples in one forward pass of a measurement: large enough to be fast, small enough for any memory.
-_CHUNK = 1024
+# Numbers of input in one forward pass of a measurement, unless a batch of the recipe is larger: enough to be fast.
+_CHUNK = 65_536
 
-# Layers whose output has its units on axis 1; after any other layer they are on the last axis.
-_CHANNELS_FIRST = (
-    nn.modules.conv._ConvNd,
-    nn.modules.batchnorm._NormBase,
-    nn.GroupNorm,
-)
+# Layers whose output has its units on axis 1, and on the last axis. Others leave the units where they were.
+_UNITS_ON_AXIS_1 = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm)
+_UNITS_LAST = (nn.Linear, nn.Bilinear, nn.Embedding, nn.RNNBase, nn.MultiheadAttention)
 
 
 @dataclass
@@ -40,10 +39,10 @@ class _Site:
 
     def add(self, before: torch.Tensor, after: torch.Tensor) -> None:
         others = [a for a in range(before.ndim) if a != self.axis % before.ndim]
-        self.active |= (before > 0).any(dim=others) if others else before > 0
+        self.active |= (before > 0).any(dim=others)
         self.zeros += int((after == 0).sum())
         self.outputs += after.numel()
-        self.largest = max(self.largest, float(after.abs().max()))
+        self.largest = float(np.maximum(self.largest, after.abs().max().item()))  # NaN stays, unlike with max()
 
 
 @dataclass
@@ -56,13 +55,13 @@ class Probe:
 
     model: nn.Module
     sites: dict[str, _Site] = field(default_factory=dict)
-    #: the weights of linear and convolution layers, in the order in which they ran
-    layers: dict[str, nn.Parameter] = field(default_factory=dict)
+    #: the weight matrices of each layer that has any, in the order in which the layers ran
+    layers: dict[str, list[torch.Tensor]] = field(default_factory=dict)
     _calls: dict[str, int] = field(default_factory=dict)
     _axis: int = -1
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def watching(self) -> Iterator[Probe]:
         """Attach the hooks; take them all off at the end, whatever happens."""
         self.sites, self.layers = {}, {}
         handles = [self.model.register_forward_pre_hook(lambda *_: self._calls.clear())]
@@ -70,9 +69,9 @@ class Probe:
             for name, module in self.model.named_modules():
                 if hasattr(module, "leaky_activation"):
                     handles.append(module.register_forward_hook(self._site_hook(name)))
-                elif any(True for _ in module.parameters(recurse=False)):
+                else:
                     handles.append(module.register_forward_hook(self._layer_hook(name)))
-            yield
+            yield self
         finally:
             for handle in handles:
                 handle.remove()
@@ -82,21 +81,40 @@ class Probe:
             call = self._calls[name] = self._calls.get(name, -1) + 1
             site_name = f"{name}[{call}]" if call else name
             before, after = inputs[0].detach(), output.detach()
+            if before.ndim == 1:  # one unit, whose axis was dropped
+                before, after = before[:, None], after[:, None]
             if site_name not in self.sites:
-                axis = self._axis if before.ndim > 1 else 0
-                self.sites[site_name] = _Site(site_name, axis, torch.zeros(before.shape[axis], dtype=torch.bool))
+                units = before.shape[self._axis]
+                self.sites[site_name] = _Site(site_name, self._axis, torch.zeros(units, dtype=torch.bool))
             self.sites[site_name].add(before, after)
 
         return hook
 
     def _layer_hook(self, name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            self._axis = 1 if isinstance(module, _CHANNELS_FIRST) else -1
-            weight = getattr(module, "weight", None)
-            if isinstance(weight, nn.Parameter) and weight.ndim > 1:
-                self.layers[name] = weight
+            if isinstance(module, _UNITS_ON_AXIS_1):
+                self._axis = 1
+            elif isinstance(module, _UNITS_LAST) or (
+                isinstance(module, nn.LayerNorm) and len(module.normalized_shape) == 1
+            ):
+                self._axis = -1
+            if weights := _weights(module):
+                self.layers[name] = weights
 
         return hook
+
+
+def _weights(module: nn.Module) -> list[torch.Tensor]:
+    """Return a layer's own weight matrices; of an embedding none, for a look-up is no layer of the depth."""
+    if isinstance(module, nn.Embedding | ParametrizationList):
+        return []
+    own: list[torch.Tensor] = list(module.parameters(recurse=False))
+    if isinstance(module, nn.MultiheadAttention):
+        own.append(module.out_proj.weight)  # applied without calling out_proj
+    parametrizations = getattr(module, "parametrizations", None)  # weight_norm and its kin keep the weights there
+    if isinstance(parametrizations, nn.ModuleDict):
+        own += parametrizations.parameters()
+    return [p for p in own if p.ndim > 1]
 
 
 @contextmanager
@@ -117,7 +135,7 @@ def measure(task: Task, model: nn.Module, probe: Probe, train: Data, test: Data)
         with probe.watching():
             model.zero_grad()
             train_loss, train_score = _pass(task, model, train, backward=True)
-        gradient = tuple(_norm(weight) for weight in probe.layers.values())
+        gradient = tuple(_norm(weights) for weights in probe.layers.values())
         model.zero_grad()
         with torch.no_grad():
             test_loss, test_score = _pass(task, model, test, backward=False)
@@ -138,7 +156,8 @@ def _pass(task: Task, model: nn.Module, data: Data, *, backward: bool) -> tuple[
     """Return mean loss and score over a data set; with ``backward``, add up the gradient of that mean loss."""
     x, y = data
     outputs, total = [], 0.0
-    for chunk_x, chunk_y in zip(torch.split(x, _CHUNK), torch.split(y, _CHUNK), strict=True):
+    size = max(task.batch_size, _CHUNK // x[0].numel())
+    for chunk_x, chunk_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
         output = model(chunk_x)
         loss = task.loss(output, chunk_y) * (len(chunk_x) / len(x))
         if backward:
@@ -148,5 +167,6 @@ def _pass(task: Task, model: nn.Module, data: Data, *, backward: bool) -> tuple[
     return total, task.score(torch.cat(outputs), y)
 
 
-def _norm(weight: nn.Parameter) -> float | None:
-    return 0.0 if weight.grad is None else finite(weight.grad.norm().item())
+def _norm(weights: list[torch.Tensor]) -> float | None:
+    gradients = [w.grad.norm() for w in weights if w.grad is not None]
+    return finite(torch.stack(gradients).norm().item()) if gradients else 0.0

@@ -42,9 +42,9 @@ class Trial:
 
     activation: str
     seed: int
-    #: the epoch (from 1) in which the loss or a weight turned NaN or infinite; ``None`` if that never happened
+    #: the epoch (from 1) in which a loss, a gradient or an activation turned NaN or infinite; ``None`` if none did
     diverged: int | None
-    #: ``epochs[0]`` is at birth, ``epochs[e]`` after epoch ``e``; a diverged trial has fewer
+    #: ``epochs[0]`` is at birth, ``epochs[e]`` after epoch ``e``; those of a diverged trial end where it did
     epochs: tuple[Epoch, ...]
     #: names of the activation sites in order of the forward pass, and how many units each has
     sites: tuple[str, ...]
@@ -58,11 +58,6 @@ class Trial:
     def score(self) -> float | None:
         """The metric on the test set after the last epoch; ``None`` if the trial diverged."""
         return None if self.diverged is not None else self.epochs[-1].test_score
-
-    @property
-    def dead_share(self) -> float | None:
-        """Share of all units that are dead after the last epoch measured, 0 … 1."""
-        return sum(self.epochs[-1].dead) / sum(self.units) if self.units else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the trial as plain JSON types."""

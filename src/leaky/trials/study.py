@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
-from optuna.trial import TrialState, create_trial
+from optuna.storages import InMemoryStorage, RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from leaky.trials.record import Trial
@@ -22,51 +25,40 @@ class Study:
 
     A trial is one row with its score as the value (state FAIL if it diverged, so that no tool takes it for a winner)
     and everything measured in the user attribute ``trial``. It is written after it has finished, in one transaction:
-    there is never a half-finished one to clean up. Only trials with this ``fingerprint`` are seen; others, from
-    another recipe or version, stay in the file untouched.
+    there is never a half-finished one to clean up. Only trials with the given fingerprints are seen; others, of another
+    recipe, network or version, stay in the file untouched.
 
     Args:
-        location: an SQLite file, a database URL as SQLAlchemy takes it, or ``None`` for memory.
+        file: an SQLite file, which is made with the first trial; ``None`` for memory.
         name: the study's name in that file.
-        fingerprint: see :func:`leaky.trials.loading.fingerprint`.
+        fingerprints: of each activation, see :func:`leaky.trials.rehearse`.
 
     Raises:
-        TaskError: the file is not a study, or cannot be written.
+        TaskError: the file is something else, or cannot be written.
     """
 
-    def __init__(self, location: str | Path | None, name: str, fingerprint: str) -> None:
-        self._fingerprint = fingerprint
-        self._location = str(location)
-        with self._errors():
-            storage: BaseStorage
-            if location is None:
-                storage = InMemoryStorage()
-            else:
-                url = self._location if "://" in self._location else f"sqlite:///{location}"
-                storage = RDBStorage(url)
-            self._study = optuna.create_study(
-                storage=storage, study_name=name, direction="maximize", load_if_exists=True
-            )
+    def __init__(self, file: str | Path | None, name: str, fingerprints: Mapping[str, str]) -> None:
+        self._file = None if file is None else Path(file)
+        self._name = name
+        self._fingerprints = fingerprints
+        self._opened: optuna.Study | None = None
+        if self._file is not None:
+            _check(self._file)
 
     def finished(self) -> dict[tuple[str, int], Trial]:
         """Return the finished trials by activation and seed."""
-        with self._errors():
-            rows = self._study.get_trials(deepcopy=False)
-        found: dict[tuple[str, int], Trial] = {}
-        for row in rows:
-            if row.user_attrs.get("fingerprint") == self._fingerprint:
-                trial = Trial.from_dict(row.user_attrs["trial"])
-                found.setdefault((trial.activation, trial.seed), trial)
-        return found
+        return {key: Trial.from_dict(attributes["trial"]) for key, attributes in self._known().items()}
 
     def others(self) -> int:
-        """Return how many trials of the study have another fingerprint."""
-        with self._errors():
-            rows = self._study.get_trials(deepcopy=False)
-        return sum(row.user_attrs.get("fingerprint") != self._fingerprint for row in rows)
+        """Return how many trials of these activations are of another recipe, network or version."""
+        rows = (row.user_attrs for row in self._rows())
+        known = ((a["fingerprint"], self._fingerprints.get(a["activation"])) for a in rows)
+        return sum(mark is not None and fingerprint != mark for fingerprint, mark in known)
 
     def add(self, trial: Trial) -> None:
-        """Record a finished trial; once this returns, it survives a crash."""
+        """Record a finished trial; once this returns, it survives a crash. One that another run recorded meanwhile stays."""
+        if (trial.activation, trial.seed) in self._known():
+            return
         scores = {step: epoch.test_score for step, epoch in enumerate(trial.epochs)}
         row = create_trial(
             state=TrialState.FAIL if trial.score is None else TrialState.COMPLETE,
@@ -75,12 +67,35 @@ class Study:
             user_attrs={
                 "activation": trial.activation,
                 "seed": trial.seed,
-                "fingerprint": self._fingerprint,
+                "fingerprint": self._fingerprints[trial.activation],
                 "trial": trial.to_dict(),
             },
         )
         with self._errors():
-            self._study.add_trial(row)
+            self._open().add_trial(row)
+
+    def _known(self) -> dict[tuple[str, int], dict[str, Any]]:
+        """Return the attributes of the finished trials; of two rows of the same trial, the first."""
+        known: dict[tuple[str, int], dict[str, Any]] = {}
+        for row in self._rows():
+            a = row.user_attrs
+            if a["fingerprint"] == self._fingerprints.get(a["activation"]):
+                known.setdefault((a["activation"], a["seed"]), a)
+        return known
+
+    def _rows(self) -> list[FrozenTrial]:
+        if self._opened is None and (self._file is None or not self._file.exists()):
+            return []
+        with self._errors():
+            return self._open().get_trials(deepcopy=False)
+
+    def _open(self) -> optuna.Study:
+        if self._opened is None:
+            storage = InMemoryStorage() if self._file is None else _sqlite(self._file)
+            self._opened = optuna.create_study(
+                storage=storage, study_name=self._name, direction="maximize", load_if_exists=True
+            )
+        return self._opened
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -91,7 +106,31 @@ class Study:
             yield
         except (SQLAlchemyError, StorageInternalError, RuntimeError, OSError) as error:
             cause = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
-            text = " ".join(str(cause).split())
-            raise TaskError(f"study: {self._location!r} cannot be used as a study's file ({text})") from error
+            raise TaskError(f"study: {str(self._file)!r} cannot be used ({' '.join(str(cause).split())})") from error
         finally:
             optuna.logging.set_verbosity(level)
+
+
+def _sqlite(file: Path) -> RDBStorage:
+    # The file is opened here, since in a URL a ?, # or % in its name would mean something else.
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(file, timeout=60, check_same_thread=False)
+
+    return RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
+
+
+def _check(file: Path) -> None:
+    """Refuse a place that cannot hold a study, or a file that holds something else, before any work is done."""
+    if not file.parent.is_dir():
+        raise TaskError(f"study: the folder {str(file.parent)!r} is not there")
+    if not os.access(file if file.exists() else file.parent, os.W_OK) or file.is_dir():
+        raise TaskError(f"study: {str(file)!r} cannot be written")
+    if not file.exists() or file.stat().st_size == 0:
+        return
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+    except sqlite3.Error as error:
+        raise TaskError(f"study: {str(file)!r} cannot be used ({error})") from None
+    if not {"studies", "trials"} <= tables:
+        raise TaskError(f"study: {str(file)!r} is a database, but no optuna study; expected one, or a new file")

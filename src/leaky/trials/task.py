@@ -22,6 +22,12 @@ _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 
+#: the name of a task that was given none
+DEFAULT_NAME = "task"
+
+# Beyond this a class number is a mistake, such as an identifier.
+_MOST_CLASSES = 1_000_000
+
 #: makes an optimiser from a network's parameters
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
@@ -41,18 +47,18 @@ class Task:
 
     Args:
         model: takes an :class:`leaky.Activation` and returns a fresh ``torch.nn.Module`` whose activations are made by
-            ``activation.module()``. It must draw its weights from PyTorch's random numbers.
+            ``activation.module()``. Random numbers of PyTorch, NumPy or Python are seeded when it is called.
         x: training inputs, shape ``(n, …)``. Floats, booleans and bytes become float32; other integers stay integers
             (token ids).
         y: training targets, shape ``(n,)`` of integers 0 … classes − 1 (cross-entropy, accuracy), or floats of shape
             ``(n,)`` or ``(n, k)`` (mean squared error, R²).
         x_test, y_test: test data of the same form. Without them a quarter of the data is set aside, stratified by
             class, always the same quarter.
-        name: what reports call the task.
+        name: what reports call the task; by default that of the file it stands in.
         optimizer: ``"adam"``, ``"adamw"``, ``"sgd"`` (plain), or a function from the parameters to an optimiser.
         learning_rate: for an optimiser given by name.
         epochs: passes over the training data.
-        batch_size: samples in a step.
+        batch_size: samples in a step. A remainder of one sample is left out, since BatchNorm cannot train on it.
 
     Raises:
         TaskError: the data are empty, not finite, of unequal length, or a number of the recipe is out of range.
@@ -63,7 +69,7 @@ class Task:
     y: ArrayLike
     x_test: ArrayLike | None = None
     y_test: ArrayLike | None = None
-    name: str = "task"
+    name: str = DEFAULT_NAME
     optimizer: str | OptimizerFactory = "adam"
     learning_rate: float = 1e-3
     epochs: int = 30
@@ -87,6 +93,13 @@ class Task:
                         f"{name}: samples of shape {test.shape[1:]}, {test.dtype}; "
                         f"expected {train.shape[1:]}, {train.dtype} as in training"
                     )
+        if len(x) < 2:
+            raise TaskError(f"x: {len(x)} sample to train on; expected at least 2")
+        for name, targets in (("y", y), ("y_test", y_test)):
+            if targets.dtype.kind == "f" and not np.ptp(targets, axis=0).any():
+                raise TaskError(
+                    f"{name}: all targets are equal; expected measurements that differ, or R² has no meaning"
+                )
         for name, value in (("x", x), ("y", y), ("x_test", x_test), ("y_test", y_test)):
             object.__setattr__(self, name, value)
 
@@ -185,6 +198,8 @@ def _match(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 def _check_recipe(task: Task) -> None:
     if not callable(task.model):
         raise TaskError(f"model: {task.model!r} cannot be called; expected a function from an activation to a network")
+    if not isinstance(task.name, str) or not 0 < len(task.name) <= 100:
+        raise TaskError(f"name: {task.name!r}; expected a text of at most 100 characters")
     if isinstance(task.optimizer, str) and task.optimizer not in _OPTIMIZERS:
         raise TaskError(
             f"optimizer: {task.optimizer!r} is unknown; expected one of {', '.join(_OPTIMIZERS)} or a function"
@@ -203,25 +218,33 @@ def _array(name: str, data: ArrayLike) -> NDArray[Any]:
         raise TaskError(f"{name}: an array of {array.dtype}; expected numbers")
     if array.ndim == 0 or array.size == 0:
         raise TaskError(f"{name}: no data (shape {array.shape}); expected at least one sample")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        bad = tuple(int(i[0]) for i in np.nonzero(~np.isfinite(array)))
-        raise TaskError(f"{name}: {array[bad]} at index {bad}; expected finite numbers")
     return array
+
+
+def _floats(name: str, array: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        floats = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(floats).all():
+        bad = tuple(int(i[0]) for i in np.nonzero(~np.isfinite(floats)))
+        raise TaskError(f"{name}: {array[bad]} at index {bad}; expected finite numbers within float32's range")
+    return floats
 
 
 def _inputs(name: str, data: ArrayLike) -> NDArray[Any]:
     array = _array(name, data)
     ids = array.dtype.kind in "ui" and array.dtype.itemsize > 1
-    return np.ascontiguousarray(array, dtype=np.int64 if ids else np.float32)
+    return np.ascontiguousarray(array, dtype=np.int64) if ids else _floats(name, array)
 
 
 def _targets(name: str, data: ArrayLike) -> NDArray[Any]:
     array = _array(name, data)
     if array.dtype.kind == "f":
-        return np.ascontiguousarray(array, dtype=np.float32)
-    if array.ndim != 1 or array.min() < 0:
-        what = f"shape {array.shape}" if array.ndim != 1 else f"a class of {array.min()}"
-        raise TaskError(f"{name}: {what}; expected one class number per sample, from 0")
+        return _floats(name, array)
+    if array.ndim != 1:
+        raise TaskError(f"{name}: shape {array.shape}; expected one class number per sample")
+    if array.min() < 0 or array.max() > _MOST_CLASSES:
+        bad = array.min() if array.min() < 0 else array.max()
+        raise TaskError(f"{name}: a class of {bad}; expected class numbers from 0 to {_MOST_CLASSES:,}")
     return np.ascontiguousarray(array, dtype=np.int64)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from leaky.activation import Activation
 from leaky.trials.measure import Data, Probe, measure
+from leaky.trials.randomness import random_state_kept, seed_all
 from leaky.trials.record import Epoch, Trial
 from leaky.trials.task import Task
 
@@ -26,11 +27,11 @@ def run_trial(task: Task, activation: Activation, seed: int) -> Trial:
     order of sums. The caller's random state and thread count are put back.
     """
     weights_seed, order_seed, noise_seed = (int(s) for s in np.random.SeedSequence(seed).generate_state(3))
-    with one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(), random_state_kept():
         train, test = task.tensors("train"), task.tensors("test")
-        torch.manual_seed(weights_seed)
+        seed_all(weights_seed)
         model = task.model(activation)
-        torch.manual_seed(noise_seed)
+        seed_all(noise_seed)
         probe = Probe(model)
         epochs, seconds = [measure(task, model, probe, train, test)], [math.nan]
         diverged = None
@@ -68,7 +69,7 @@ def _train_epoch(
     x, y = train
     for batch in torch.split(torch.randperm(len(x), generator=order), task.batch_size):
         if len(batch) == 1 < task.batch_size:
-            continue  # a remainder of one sample, on which BatchNorm cannot train
+            continue  # a remainder of one sample, on which BatchNorm cannot train; there is another batch
         batch_x, batch_y = x[batch], y[batch]
         start = time.perf_counter()
         optimizer.zero_grad()

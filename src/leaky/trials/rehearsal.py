@@ -1,0 +1,104 @@
+"""One step of training, before any trial: to find mistakes early, and to know the task again later."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+
+import torch
+from torch import nn
+
+from leaky.activation import Activation
+from leaky.trials.environment import environment
+from leaky.trials.loading import in_one_line
+from leaky.trials.measure import Probe, evaluating
+from leaky.trials.randomness import random_state_kept, seed_all
+from leaky.trials.task import Task, TaskError
+from leaky.trials.training import one_thread
+
+# Samples of the rehearsal: enough to see what the network does with them.
+_SAMPLES = 32
+
+
+def rehearse(task: Task, activation: Activation) -> str:
+    """Train the task's network for one step, and return its fingerprint.
+
+    Two trials of an activation with the same fingerprint and seed give the same numbers: it is a digest of the data, the
+    recipe, the environment, the network's initial draw, and what one step makes of it.
+
+    Raises:
+        TaskError: the network cannot be built, run or trained with this activation, it ignores the activation, or it is
+            not the same, or not a fresh one, each time it is made.
+    """
+    with one_thread(), random_state_kept():
+        return in_one_line(f"task: the network with {activation} failed", partial(_rehearse, task, activation))
+
+
+def describe(task: Task, activation: Activation) -> dict[str, str]:
+    """Return the task's recipe in words."""
+    with random_state_kept():
+        return task.recipe(task.model(activation))
+
+
+def _rehearse(task: Task, activation: Activation) -> str:
+    model = _fresh(task, activation)
+    optimizer = task.make_optimizer(model)
+    parts = hashlib.sha256(task.digest() + repr(environment()).encode() + f"{model}{optimizer}".encode())
+    _add(parts, *model.state_dict().values())
+    x, y = (part[: max(2, min(task.batch_size, _SAMPLES))] for part in task.tensors("train"))
+    with Probe(model).watching() as probe:
+        output = model(x)
+    if not probe.sites:
+        raise TaskError("task: the network uses no activation.module(), so every arm would be the same network")
+    _check_output(task, output, x, y)
+    loss = task.loss(output, y)
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    _add(parts, output, loss, *gradients)
+    optimizer.step()
+    with evaluating(model), torch.no_grad():
+        output = model(x)
+    _add(parts, *model.state_dict().values(), output)
+    parts.update(repr(task.score(output, y)).encode())
+    return parts.hexdigest()[:16]
+
+
+def _fresh(task: Task, activation: Activation) -> nn.Module:
+    """Make the network twice, to see that it comes out the same and yet another one."""
+    models = []
+    for _ in range(2):
+        seed_all(0)
+        model = task.model(activation)
+        if not isinstance(model, nn.Module):
+            raise TaskError(f"task: the model factory returned {type(model).__name__}; expected a torch.nn.Module")
+        models.append(model)
+    first, second = (model.state_dict(keep_vars=True) for model in models)
+    if {id(v) for v in first.values()} & {id(v) for v in second.values()}:
+        raise TaskError("task: the model factory returned the same weights twice; expected a fresh network each time")
+    if list(first) != list(second) or not all(torch.equal(first[name], second[name]) for name in first):
+        raise TaskError(
+            "task: the model factory draws from random numbers of its own; "
+            "expected those of PyTorch, NumPy (np.random) or Python, which are seeded for it"
+        )
+    return models[0]
+
+
+def _check_output(task: Task, output: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> None:
+    """Refuse an output that the loss would misread or reject."""
+    shape = tuple(output.shape)
+    if not task.classifies:
+        if shape not in (tuple(y.shape), (*y.shape, 1)):
+            raise TaskError(f"task: the network's output has shape {shape}; expected {tuple(y.shape)} as the targets")
+        return
+    classes = 1 + max(int(task.tensors(part)[1].max()) for part in ("train", "test"))
+    if len(shape) != 2 or shape[1] < classes:
+        raise TaskError(
+            f"task: the network's output has shape {shape} for {len(x)} samples; "
+            f"expected ({len(x)}, {classes}) or wider, as the targets have classes 0 … {classes - 1}"
+        )
+
+
+def _add(parts: hashlib._Hash, *tensors: torch.Tensor) -> None:
+    for tensor in tensors:
+        parts.update(tensor.numpy(force=True).tobytes())
