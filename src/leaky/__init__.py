@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from leaky.activation import Activation as Activation
     from leaky.comparison import Comparison as Comparison
     from leaky.comparison import compare as compare
+    from leaky.report import write_report as write_report
     from leaky.trials import Task as Task
 
 # Public names that need more than NumPy, each with the module that holds it.
@@ -29,6 +30,7 @@ _LAZY = {
     "Comparison": "leaky.comparison",
     "Task": "leaky.trials",
     "compare": "leaky.comparison",
+    "write_report": "leaky.report",
 }
 _LAZY_MODULES = ("torch",)
 
@@ -43,6 +45,7 @@ __all__ = [
     "leaky_relu_derivative",
     "leaky_relu_inverse",
     "torch",
+    "write_report",
 ]
 
 

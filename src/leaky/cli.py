@@ -12,16 +12,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from leaky.wording import plain
-
-if TYPE_CHECKING:
-    from leaky.comparison import Comparison
 
 app = typer.Typer(
     name="leaky",
@@ -109,15 +106,16 @@ def compare(
     activation: Annotated[
         list[str] | None,
         typer.Option(
-            help="An activation to train, such as 'leaky_relu(0.1)'; may be given many times (default: seven)"
+            help="relu, 'leaky_relu(0.1)', 'prelu(0.25)', rrelu, sigmoid, tanh, elu or gelu; may be given many times "
+            "(default: seven of them)"
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Trainings of each activation.")] = 10,
+    seeds: Annotated[int, typer.Option(help="Trials (trainings) of each activation.")] = 10,
     baseline: Annotated[str, typer.Option(help="What the others are held against.")] = "relu",
     epochs: Annotated[int | None, typer.Option(help="Instead of the task's own number.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Trainings at a time. (default: one per core)")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Trials at a time. (default: one per core)")] = None,
     study: Annotated[
-        Path | None, typer.Option(help="SQLite file that keeps finished trainings. (default: beside the report)")
+        Path | None, typer.Option(help="SQLite file that keeps finished trials. (default: beside the report)")
     ] = None,
     output: Annotated[
         Path | None,
@@ -132,14 +130,16 @@ def compare(
     """Train one network with several activations, and say which is better than ReLU, or that none is."""
     from leaky.comparison import DEFAULT_ACTIVATIONS
     from leaky.comparison import compare as run
+    from leaky.report import write_report
     from leaky.report.terminal import show
     from leaky.trials import load_task
 
     # Whatever a user's file prints must not end up in the result.
     with redirect_stdout(sys.stderr):
         loaded = load_task(task)
-    output = output or Path("leaky-" + re.sub(r"[^\w.-]+", "-", loaded.name) + ".html")
-    study = study or output.with_suffix(".db")
+    stem = "leaky-" + re.sub(r"[^\w.-]+", "-", loaded.name)
+    output = output or Path(f"{stem}.html")
+    study = study or output.parent / f"{stem}.db"  # by the task's name: a picture asked for later finds the trials
     _check_output(output, (".html", ".svg", ".png", ".pdf"))
     if output.resolve() == study.resolve():
         raise ValueError(f"--study: {str(study)!r} is the output too; expected another file")
@@ -159,7 +159,9 @@ def compare(
         if study.exists():
             print(f"Stopped. Finished trials are in {study}; the same command goes on from there.", file=sys.stderr)
         raise
-    _write_report(comparison, output, context.obj)
+    # A file's name may hold bytes that are no text.
+    command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
+    write_report(comparison, output, command=command)
     if as_json:
         print(json.dumps(comparison.to_dict(), allow_nan=False))
     show(comparison, _Console(stderr=as_json, highlight=False))
@@ -184,18 +186,6 @@ def plot(
     save(function_figure(slope), output)
     print(f"Picture: {output}")
     return 0
-
-
-def _write_report(comparison: Comparison, output: Path, arguments: list[str]) -> None:
-    from leaky.files import write_atomically
-    from leaky.report import render_html, save, summary_figure
-
-    if output.suffix.lower() == ".html":
-        # A file's name may hold bytes that are no text.
-        command = shlex.join(["leaky", *arguments]).encode(errors="backslashreplace").decode()
-        write_atomically(output, render_html(comparison, command=command))
-    else:
-        save(summary_figure(comparison), output)
 
 
 def _check_output(path: Path, suffixes: tuple[str, ...]) -> None:

@@ -71,7 +71,7 @@ def test_names_that_stand_for_nothing(source: str, message: str) -> None:
     ("text", "message"),
     [
         ("task = 3", "has 3 as 'task'; expected a leaky.Task or a function that makes one"),
-        ("", "has None as 'task'; expected a leaky.Task or a function that makes one"),
+        ("", "defines no 'task'; expected a leaky.Task or a function that makes one"),
         ("x = 1\nnot a python", "failed: SyntaxError: invalid syntax"),
         ("x = 1\nprint(undefined)", "failed: NameError: name 'undefined' is not defined (mine.py, line 2)"),
         ("def task():\n    return [][1]", "failed: IndexError: list index out of range (mine.py, line 2)"),

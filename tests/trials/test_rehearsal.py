@@ -63,7 +63,7 @@ def test_the_same_layers_used_otherwise_change_the_fingerprint(make_task: Callab
         (lambda a: 3, "task: the model factory returned int; expected a torch.nn.Module"),
         (
             lambda a: nn.Linear(4, 3),
-            "task: the network uses no activation.module(), so every arm would be the same network",
+            "task: the network ignores the activation; expected activation.module() where nn.ReLU() would stand",
         ),
         (
             lambda a: nn.Sequential(nn.Linear(4, 2), a.module()),

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from leaky.trials.record import Trial
-from leaky.wording import listing
+from leaky.wording import counted, listing
 
 Word = Literal["better", "worse", "no difference shown"]
 
@@ -41,9 +41,9 @@ class Verdict:
     seeds_needed: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
-    """Every arm trained on every seed, and what that shows."""
+    """Every arm trained on every seed, and what that shows; ``print`` shows the verdicts."""
 
     #: name of the task, its metric, and its recipe in words (``{"optimiser": "Adam(lr=0.001)", "epochs": "30", …}``)
     task: str
@@ -60,6 +60,13 @@ class Comparison:
     trials: tuple[Trial, ...]
     #: one for each activation other than the baseline
     verdicts: tuple[Verdict, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([self.headline, *(f"{v.sentence} {v.advice}".rstrip() for v in self.verdicts)])
+
+    def __repr__(self) -> str:
+        arms, seeds = counted(len(self.activations), "activation"), counted(len(self.seeds), "seed")
+        return f"<leaky.Comparison on {self.task}: {arms}, {seeds}>"
 
     @cached_property
     def arms(self) -> dict[str, tuple[Trial, ...]]:

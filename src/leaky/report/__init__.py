@@ -5,25 +5,47 @@ What draws a comparison is loaded when first asked for, because the comparison n
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leaky.files import write_atomically
 from leaky.report.function import function_figure
 from leaky.report.svg import save
 
 if TYPE_CHECKING:
+    from leaky.comparison import Comparison
     from leaky.report.page import render_html
     from leaky.report.summary import summary_figure
 
-__all__ = ["function_figure", "render_html", "save", "summary_figure"]
+__all__ = ["function_figure", "render_html", "save", "summary_figure", "write_report"]
+
+_LAZY = {"render_html": "leaky.report.page", "summary_figure": "leaky.report.summary"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "render_html":
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'leaky.report' has no attribute {name!r}")
+
+
+def write_report(comparison: Comparison, path: str | Path, *, command: str = "") -> None:
+    """Write a comparison's report, whole or not at all.
+
+    Args:
+        comparison: what :func:`leaky.compare` returned.
+        path: an ``.html`` file for the whole report, or ``.svg``, ``.png`` or ``.pdf`` for its summary picture.
+        command: the command line that repeats it, to be shown in the report.
+
+    Raises:
+        ValueError: another suffix.
+        OSError: the file cannot be written.
+    """
+    if Path(path).suffix.lower() == ".html":
         from leaky.report.page import render_html
 
-        return render_html
-    if name == "summary_figure":
+        write_atomically(path, render_html(comparison, command=command))
+    else:
         from leaky.report.summary import summary_figure
 
-        return summary_figure
-    raise AttributeError(f"module 'leaky.report' has no attribute {name!r}")
+        save(summary_figure(comparison), path)

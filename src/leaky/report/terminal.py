@@ -16,14 +16,22 @@ _STYLE = {"better": "green", "worse": "red", "no difference shown": ""}
 def show(comparison: Comparison, console: Console) -> None:
     """Print the table, the headline, and what it would take to know more."""
     console.print(_table(comparison))
-    silent = f"dead: active on none of the {comparison.samples:,} training samples, so on at most"
-    bound = f"{words.share(comparison.firing_bound)} of such inputs (95 %)"
-    console.print(Text(f"{silent} {bound}; a dead leaky unit still learns", style="dim"))
+    for line in _legend(comparison):
+        console.print(Text(line, style="dim"))
     console.print()
     console.print(Text(words.plain(comparison.headline), style="bold"))
     for verdict in comparison.verdicts:
         if verdict.advice:
             console.print(Text(words.plain(f"{verdict.activation}: {verdict.advice}")))
+
+
+def _legend(comparison: Comparison) -> list[str]:
+    bound = words.share(comparison.firing_bound)
+    return [
+        f"± standard deviation; intervals are for one arm alone, verdicts for all {len(comparison.verdicts)} (Holm)",
+        f"dead: silent on all {comparison.samples:,} training samples (95 %: active on at most {bound})",
+        "a dead ReLU unit gets no gradient, a dead leaky unit still does",
+    ]
 
 
 def _table(comparison: Comparison) -> Table:

@@ -46,7 +46,10 @@ def _from_file(source: str) -> Task:
         raise TaskError(
             f"task: {path!r} is {'no file' if Path(path).exists() else 'not there'}; expected a Python file"
         )
-    task = getattr(_run_file(Path(path)), attribute, None)
+    module = _run_file(Path(path))
+    if not hasattr(module, attribute):
+        raise TaskError(f"task: {path!r} defines no {attribute!r}; expected a leaky.Task or a function that makes one")
+    task = getattr(module, attribute)
     if callable(task) and not isinstance(task, Task):
         task = in_one_line(f"task: {attribute}() of {path!r} failed", task)
     if not isinstance(task, Task):

@@ -49,7 +49,9 @@ def _rehearse(task: Task, activation: Activation) -> str:
     with Probe(model).watching() as probe:
         output = model(x)
     if not probe.sites:
-        raise TaskError("task: the network uses no activation.module(), so every arm would be the same network")
+        raise TaskError(
+            "task: the network ignores the activation; expected activation.module() where nn.ReLU() would stand"
+        )
     _check_output(task, output, x, y)
     loss = task.loss(output, y)
     optimizer.zero_grad()
@@ -89,7 +91,10 @@ def _check_output(task: Task, output: torch.Tensor, x: torch.Tensor, y: torch.Te
     shape = tuple(output.shape)
     if not task.classifies:
         if shape not in (tuple(y.shape), (*y.shape, 1)):
-            raise TaskError(f"task: the network's output has shape {shape}; expected {tuple(y.shape)} as the targets")
+            hint = " (targets of floats are measurements; for classes use y.astype(int))" if y.ndim == 1 else ""
+            raise TaskError(
+                f"task: the network's output has shape {shape}; expected {tuple(y.shape)} as the targets{hint}"
+            )
         return
     classes = 1 + max(int(task.tensors(part)[1].max()) for part in ("train", "test"))
     if len(shape) != 2 or shape[1] < classes:

@@ -41,7 +41,7 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Task:
     """What is trained: a network for a given activation, its data, and its recipe.
 
@@ -116,14 +116,18 @@ class Task:
                 data = {name: arrays[name] for name in ("x", "y", "x_test", "y_test") if name in arrays}
         except FileNotFoundError:
             raise TaskError(f"path: {str(path)!r} is not there; expected an .npz file") from None
-        except (ValueError, OSError, EOFError, AttributeError, TypeError, BadZipFile) as error:
-            raise TaskError(f"path: {str(path)!r} is not an .npz file of plain arrays ({error})") from None
+        except (ValueError, OSError, EOFError, AttributeError, TypeError, BadZipFile):
+            raise TaskError(f"path: {str(path)!r} is not an .npz file of plain arrays") from None
         missing = [name for name in ("x", "y") if name not in data]
         if missing:
             raise TaskError(
                 f"path: {str(path)!r} has no array {missing[0]!r}; expected x, y and perhaps x_test, y_test"
             )
         return cls(model, **data, **{"name": Path(path).stem, **recipe})
+
+    def __repr__(self) -> str:
+        train, test = (len(np.asarray(x)) for x in (self.x, self.x_test))
+        return f"<leaky.Task {self.name!r}: {train:,} samples to train on, {test:,} to test, {self.epochs} epochs>"
 
     @property
     def classifies(self) -> bool:
