@@ -25,6 +25,7 @@ inline Doubles select(__m256d mask, Doubles yes, Doubles no) { return {_mm256_bl
 
 struct OfFloats {
     using Vector = Floats;
+    using Signs = Word<OfFloats>;
     static constexpr std::size_t kCount = 8;
 
     static Vector all(float value) { return {_mm256_set1_ps(value)}; }
@@ -96,6 +97,7 @@ struct Lanes<bfloat16> : Narrow<bfloat16, Bfloat16Conversion> {};
 template <>
 struct Lanes<double> {
     using Vector = Doubles;
+    using Signs = Word<Lanes>;
     static constexpr std::size_t kCount = 4;
 
     static Vector all(double value) { return {_mm256_set1_pd(value)}; }

@@ -25,6 +25,7 @@ inline Doubles select(__mmask8 mask, Doubles yes, Doubles no) { return {_mm512_m
 
 struct OfFloats {
     using Vector = Floats;
+    using Signs = Word<OfFloats>;
     static constexpr std::size_t kCount = 16;
 
     static Vector all(float value) { return {_mm512_set1_ps(value)}; }
@@ -90,6 +91,7 @@ struct Lanes<bfloat16> : Narrow<bfloat16, Bfloat16Conversion> {};
 template <>
 struct Lanes<double> {
     using Vector = Doubles;
+    using Signs = Word<Lanes>;
     static constexpr std::size_t kCount = 8;
 
     static Vector all(double value) { return {_mm512_set1_pd(value)}; }

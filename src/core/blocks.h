@@ -6,7 +6,7 @@
 //   all(value)            one value in all of them
 //   load, store, stream   from and to memory; stream goes past the caches and wants an aligned address
 //   end_stream()          makes what was streamed visible to other threads
-//   to_bits, from_bits    what positive() gives, as bits, and back
+//   Signs                 what positive() gave for a block, made of a word of the mask and made into one
 //
 // Lanes live in an unnamed namespace, and so these templates are compiled for each instruction set apart: the linker
 // cannot take one's code for another's.
@@ -28,10 +28,27 @@ namespace leaky {
 
 inline constexpr std::size_t kBlock = 64;
 
+// A Signs for registers: `Lanes` turns what positive() gives into bits, and back.
+template <class Lanes>
+class Word {
+public:
+    explicit Word(std::uint64_t word) : word_(word) {}
+    auto get(std::size_t i) const { return Lanes::from_bits(word_ >> i); }
+    template <class Mask>
+    void set(std::size_t i, Mask positive) {
+        word_ |= std::uint64_t(Lanes::to_bits(positive)) << i;
+    }
+    std::uint64_t word() const { return word_; }
+
+private:
+    std::uint64_t word_;
+};
+
 template <Operation op, class Lanes, bool stream, class T>
 inline std::uint64_t block(const T* x, const T* grad, std::uint64_t signs, T* y, typename Lanes::Vector slope) {
     using Vector = typename Lanes::Vector;
-    std::uint64_t positives = 0;
+    const typename Lanes::Signs were_positive(signs);
+    typename Lanes::Signs are_positive(0);
     for (std::size_t i = 0; i < kBlock; i += Lanes::kCount) {
         Vector in{}, out{};
         if constexpr (reads_x(op)) in = Lanes::load(x + i);
@@ -39,9 +56,9 @@ inline std::uint64_t block(const T* x, const T* grad, std::uint64_t signs, T* y,
         if constexpr (op == Operation::derivative) out = leaky_relu_derivative(in, Lanes::all(1), slope);
         if constexpr (op == Operation::backward) out = leaky_relu_backward(Lanes::load(grad + i), in, slope);
         if constexpr (op == Operation::backward_from_mask)
-            out = leaky_relu_backward_from_mask(Lanes::load(grad + i), Lanes::from_bits(signs >> i), slope);
+            out = leaky_relu_backward_from_mask(Lanes::load(grad + i), were_positive.get(i), slope);
         if constexpr (op == Operation::copy) out = in;
-        if constexpr (writes_mask(op)) positives |= std::uint64_t(Lanes::to_bits(positive(in))) << i;
+        if constexpr (writes_mask(op)) are_positive.set(i, positive(in));
         if constexpr (writes_y(op)) {
             if constexpr (stream)
                 Lanes::stream(y + i, out);
@@ -49,7 +66,7 @@ inline std::uint64_t block(const T* x, const T* grad, std::uint64_t signs, T* y,
                 Lanes::store(y + i, out);
         }
     }
-    return positives;
+    return are_positive.word();
 }
 
 // One block or less, by way of arrays of our own: not a byte outside the caller's is touched.

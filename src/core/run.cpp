@@ -12,9 +12,10 @@ namespace {
 
 const InstructionSet* chosen = nullptr;
 
-// From so many bytes of output on, by measurement, a second thread brings more than waking it costs, and an output
-// written past the caches leaves them to those who will be read from.
-constexpr std::size_t kLarge = std::size_t(1) << 21;
+// In bytes of output, by measurement. From the first on, a second thread brings more than waking it costs. From the
+// second on, writing past the caches is faster; below, and into memory just read, the output is better left in them.
+constexpr std::size_t kParallel = std::size_t(1) << 21;
+constexpr std::size_t kStream = std::size_t(1) << 23;
 
 constexpr std::size_t kPiece = std::size_t(1) << 16;  // elements: whole blocks, so whole words of the mask
 
@@ -62,8 +63,8 @@ void run(Operation op, Type type, Run run) {
     const bool shared = (reads_x(op) && interleaved(run.x, run, bytes)) ||
                         (reads_grad(op) && interleaved(run.grad, run, bytes));
     const bool in_place = writes_y(op) && (run.y == run.x || run.y == run.grad);
-    run.stream = bytes >= kLarge && !in_place;
-    if (bytes < kLarge || shared) {
+    run.stream = bytes >= kStream && !in_place;
+    if (bytes < kParallel || shared) {
         const FloatEnvironment<float> environment;
         kernel(run);
     } else {
