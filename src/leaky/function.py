@@ -105,7 +105,7 @@ def sign_mask(x: ArrayLike) -> NDArray[np.uint8]:
     array = np.asarray(_operand("x", x))
     if (code := _kernels_type(array.dtype)) is None:
         return np.packbits(array > 0, bitorder="little")
-    array = np.require(array, requirements="CA")
+    array = np.require(array, requirements=["C", "A"])
     mask = np.empty(-(-array.size // 8), np.uint8)
     _core.mask(array.ctypes.data, mask.ctypes.data, array.size, code)
     return mask
@@ -135,7 +135,7 @@ def leaky_relu_backward_from_mask(
     if out is not None and (not isinstance(out, np.ndarray) or out.shape != grad.shape):
         raise ValueError(f"out must be an array of shape {grad.shape}, got {_shown(out)}")
     # A strided gradient is copied once: then the kernel can work in the copy.
-    plain = np.require(grad, requirements="CA")
+    plain = np.require(grad, requirements=["C", "A"])
     result = out if out is not None and _can_hold(out, plain) else np.empty_like(plain)
     mask = np.ascontiguousarray(mask)
     _core.backward_from_mask(plain.ctypes.data, mask.ctypes.data, result.ctypes.data, grad.size, code, slope)

@@ -7,7 +7,7 @@
 namespace harness {
 namespace {
 
-constexpr std::size_t kChunk = 1 << 14;
+constexpr std::size_t kChunk = 1 << 12;
 
 template <class T>
 bool same(const std::vector<T>& actual, const std::vector<T>& expected) {
@@ -65,7 +65,7 @@ template <class T>
 void check_all(Type type, const std::vector<T>& x, const std::vector<T>& grad) {
     for (const double slope : kSlopes) check(Operation::forward, type, slope, x, grad);
     for (const Operation op : kAllOperations)
-        if (op != Operation::forward) check(op, type, 0.01, x, grad);
+        if (op != Operation::forward && op != Operation::copy) check(op, type, 0.01, x, grad);
 }
 
 }  // namespace
