@@ -48,6 +48,7 @@ HEAVY = {
     "jinja2",
     "joblib",
     "matplotlib",
+    "ml_dtypes",
     "mnist1d",
     "optuna",
     "pandas",

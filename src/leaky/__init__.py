@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from leaky.function import (
     gain,
+    get_num_threads,
     leaky_relu,
     leaky_relu_backward,
+    leaky_relu_backward_from_mask,
     leaky_relu_derivative,
     leaky_relu_inverse,
+    set_num_threads,
+    sign_mask,
 )
 
 if TYPE_CHECKING:
@@ -40,10 +44,14 @@ __all__ = [
     "Task",
     "compare",
     "gain",
+    "get_num_threads",
     "leaky_relu",
     "leaky_relu_backward",
+    "leaky_relu_backward_from_mask",
     "leaky_relu_derivative",
     "leaky_relu_inverse",
+    "set_num_threads",
+    "sign_mask",
     "torch",
     "write_report",
 ]

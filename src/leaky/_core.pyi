@@ -1,6 +1,45 @@
+"""The compiled core. ``leaky.function`` is the friendly way to it.
+
+The functions on addresses are for adapters to frameworks with arrays of their own. They check nothing but their
+numbers: the memory must be there, contiguous, aligned to its type, and held by the caller, and a slope must not be NaN.
+They release the GIL, share large runs among threads, leave the floating-point environment alone, and touch no byte
+outside the arrays. ``dtype`` is a number out of ``TYPES``; ``n`` counts elements. ``y`` may be ``x`` or ``grad`` itself.
+A mask has ceil(n / 8) bytes; bit i % 8 of byte i // 8 is set where x[i] > 0, the rest of the last byte is 0.
+"""
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
+
+# The best instruction set that the CPU has, up to the one named by LEAKY_ISA: "avx512", "avx2" or "scalar".
+ISA: str
+
+# The types that there are kernels for: float16, bfloat16, float32, float64.
+TYPES: dict[str, int]
 
 leaky_relu: np.ufunc
 leaky_relu_derivative: np.ufunc
 leaky_relu_backward: np.ufunc
 leaky_relu_inverse: np.ufunc
+
+def register_bfloat16(dtype: np.dtype[Any], /) -> None: ...
+def get_num_threads() -> int: ...
+def set_num_threads(n: int, /) -> None: ...
+
+# The ufuncs in the plain case, without their overhead: C-contiguous ndarrays of one type that there are kernels for,
+# the slope a float and not NaN, ``out`` None or such an array, apart from the operands or one of them. Else None.
+def plain_leaky_relu(x: Any, negative_slope: Any, out: Any, /) -> NDArray[Any] | None: ...
+def plain_leaky_relu_derivative(x: Any, negative_slope: Any, out: Any, /) -> NDArray[Any] | None: ...
+def plain_leaky_relu_backward(grad: Any, x: Any, negative_slope: Any, out: Any, /) -> NDArray[Any] | None: ...
+
+# On addresses.
+def forward(x: int, y: int, n: int, dtype: int, slope: float, /) -> None: ...
+def derivative(x: int, y: int, n: int, dtype: int, slope: float, /) -> None: ...
+def backward(grad: int, x: int, y: int, n: int, dtype: int, slope: float, /) -> None: ...
+def forward_with_mask(x: int, y: int, mask: int, n: int, dtype: int, slope: float, /) -> None: ...
+def backward_from_mask(grad: int, mask: int, y: int, n: int, dtype: int, slope: float, /) -> None: ...
+def mask(x: int, mask: int, n: int, dtype: int, /) -> None: ...
+
+# By the same machinery, as the speed that the others are measured against.
+def copy(x: int, y: int, nbytes: int, /) -> None: ...

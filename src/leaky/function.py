@@ -8,9 +8,9 @@ learned slopes it is PReLU: He, Zhang, Ren, Sun, "Delving deep into rectifiers",
 
 Common to all functions here, unless they say otherwise:
 
-Types. float16, float32, float64 and longdouble keep their type, whatever the slope's: the slope is held in float64,
-rounded once to the type computed in (float32 for float16, else the type itself; a slope beyond float32's range becomes
-infinite), and the result is rounded once. Integers and bools become what NumPy's own float functions make of them:
+Types. float16, float32, float64, longdouble and ml_dtypes' bfloat16 keep their type, whatever the slope's: the slope is
+held in float64, rounded once to the type computed in (float32 for the types of 16 bits, else the type itself; a slope
+beyond float32's range becomes infinite), and the result is rounded once. Integers and bools become what NumPy's own float functions make of them:
 int8 → float16, int16 → float32, int32 → float64. An array of longdouble slopes gives longdouble. A Python number gives
 a NumPy scalar.
 
@@ -30,10 +30,11 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from leaky import _core
 
@@ -55,6 +56,8 @@ def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01, out: Any = None, 
         TypeError: ``x`` or the slope is not real, or ``out`` cannot hold the result.
         ValueError: the slope is NaN, or shapes do not broadcast.
     """
+    if not ufunc_kwargs and (result := _core.plain_leaky_relu(x, negative_slope, out)) is not None:
+        return result
     return _call(_core.leaky_relu, {"x": x}, negative_slope, out, ufunc_kwargs)
 
 
@@ -64,6 +67,8 @@ def leaky_relu_derivative(x: ArrayLike, negative_slope: ArrayLike = 0.01, out: A
     At 0 there is no derivative; the slope is returned, as in PyTorch (JAX returns 1). At NaN, too, it is the slope.
     Arguments, types and errors are those of :func:`leaky_relu`.
     """
+    if not ufunc_kwargs and (result := _core.plain_leaky_relu_derivative(x, negative_slope, out)) is not None:
+        return result
     return _call(_core.leaky_relu_derivative, {"x": x}, negative_slope, out, ufunc_kwargs)
 
 
@@ -75,8 +80,91 @@ def leaky_relu_backward(
     ``grad_output`` is the gradient by the output of :func:`leaky_relu`, ``x`` that function's input (not its output);
     they broadcast, and promote to a common type. All else is as in :func:`leaky_relu`.
     """
+    if (
+        not ufunc_kwargs
+        and (result := _core.plain_leaky_relu_backward(grad_output, x, negative_slope, out)) is not None
+    ):
+        return result
     operands = {"grad_output": grad_output, "x": x}
     return _call(_core.leaky_relu_backward, operands, negative_slope, out, ufunc_kwargs)
+
+
+def sign_mask(x: ArrayLike) -> NDArray[np.uint8]:
+    """Return one bit per element of ``x``, 1 where ``x > 0``: all that backward needs to know of the input.
+
+    Args:
+        x: real numbers, of any shape.
+
+    Returns:
+        uint8 of shape (ceil(x.size / 8),): the elements in C order, the first in the lowest bit, the last byte filled
+        up with 0. The same as ``np.packbits(x > 0, bitorder="little")``.
+
+    Raises:
+        TypeError: ``x`` is not real.
+    """
+    array = np.asarray(_operand("x", x))
+    if (code := _kernels_type(array.dtype)) is None:
+        return np.packbits(array > 0, bitorder="little")
+    array = np.require(array, requirements=["C", "A"])
+    mask = np.empty(-(-array.size // 8), np.uint8)
+    _core.mask(array.ctypes.data, mask.ctypes.data, array.size, code)
+    return mask
+
+
+def leaky_relu_backward_from_mask(
+    grad_output: ArrayLike, mask: NDArray[np.uint8], negative_slope: float = 0.01, *, out: Any = None
+) -> Any:
+    """Return :func:`leaky_relu_backward`, given not the input ``x`` itself but ``sign_mask(x)``.
+
+    Args:
+        grad_output: the gradient by the output of :func:`leaky_relu`, in ``x``'s shape.
+        mask: uint8 of shape (ceil(grad_output.size / 8),), as :func:`sign_mask` gives it.
+        negative_slope: one real number.
+        out: an array to write to; may be ``grad_output`` itself.
+
+    Raises:
+        TypeError: an argument is not of the type said here.
+        ValueError: the mask has not the length said here, or the slope is NaN.
+    """
+    slope = real_slope(negative_slope)
+    grad = np.asarray(_operand("grad_output", grad_output))
+    _check_mask(mask, grad.size)
+    if (code := _kernels_type(grad.dtype)) is None:
+        signs = np.unpackbits(mask, count=grad.size, bitorder="little").reshape(grad.shape)
+        return leaky_relu_backward(grad, signs, slope, out)
+    if out is not None and (not isinstance(out, np.ndarray) or out.shape != grad.shape):
+        raise ValueError(f"out must be an array of shape {grad.shape}, got {_shown(out)}")
+    # A strided gradient is copied once: then the kernel can work in the copy.
+    plain = np.require(grad, requirements=["C", "A"])
+    result = out if out is not None and _can_hold(out, plain) else np.empty_like(plain)
+    mask = np.ascontiguousarray(mask)
+    _core.backward_from_mask(plain.ctypes.data, mask.ctypes.data, result.ctypes.data, grad.size, code, slope)
+    if out is None:
+        return result if result.ndim else result[()]
+    if out is not result:
+        np.copyto(out, result)
+    return out
+
+
+def set_num_threads(n: int) -> None:
+    """Share runs over large arrays among ``n`` threads, the calling one included. No result depends on it.
+
+    At first it is ``LEAKY_NUM_THREADS``, else ``OMP_NUM_THREADS``, else the number of cores this process may use.
+
+    Raises:
+        TypeError: ``n`` is not an integer.
+        ValueError: it is below 1.
+    """
+    if isinstance(n, bool) or not isinstance(n, numbers.Integral):
+        raise TypeError(f"n must be a number of threads, got {_shown(n)}")
+    if n < 1:
+        raise ValueError(f"n must be a number of threads above 0, got {_shown(n)}")
+    _core.set_num_threads(int(n))
+
+
+def get_num_threads() -> int:
+    """Return among how many threads runs over large arrays are shared."""
+    return _core.get_num_threads()
 
 
 def leaky_relu_inverse(y: ArrayLike, negative_slope: ArrayLike = 0.01) -> Any:
@@ -169,7 +257,38 @@ def _as_array(name: str, value: Any) -> Any:
 def _has_kind(array: Any, kinds: str) -> bool:
     """Say whether the array's type is one of these kinds; types that are not NumPy's are left for the ufunc to judge."""
     dtype = getattr(array, "dtype", None)
-    return dtype.kind in kinds if isinstance(dtype, np.dtype) else True
+    return dtype.kind in kinds or _is_bfloat16(dtype) if isinstance(dtype, np.dtype) else True
+
+
+def _kernels_type(dtype: np.dtype[Any]) -> int | None:
+    """Return the number by which the core's kernels know the type, or None if there are none for it."""
+    return _core.TYPES.get(dtype.name) if dtype.isnative else None
+
+
+def _can_hold(out: NDArray[Any], operand: NDArray[Any]) -> bool:
+    """Say whether a kernel can write its result for ``operand`` straight to ``out``."""
+    if out.dtype != operand.dtype or not (out.flags.carray and out.dtype.isnative):
+        return False
+    return out is operand or not np.may_share_memory(out, operand)
+
+
+def _check_mask(mask: Any, count: int) -> None:
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.uint8:
+        raise TypeError(f"mask must be an array of uint8, got {_shown(mask)}")
+    if mask.shape != (-(-count // 8),):
+        raise ValueError(f"mask must be of shape ({-(-count // 8)},) for {count} elements, got {mask.shape}")
+
+
+def _is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """Say whether it is ml_dtypes' bfloat16, and see to it that the ufuncs know it then.
+
+    Who has such an array has loaded ml_dtypes: it is not for us to import.
+    """
+    ml_dtypes = sys.modules.get("ml_dtypes")
+    if ml_dtypes is None or dtype != ml_dtypes.bfloat16:
+        return False
+    _core.register_bfloat16(dtype)
+    return True
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,166 @@
+// The operations without the ufunc machinery: on plain arrays, where its overhead would tell for small ones, and on
+// addresses, for adapters to frameworks that have arrays of their own. _core.pyi documents them.
+
+#include "python.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "run.h"
+
+namespace leaky {
+namespace {
+
+// Does the run without holding Python's lock, unless it is so short that letting go and coming back would take longer.
+void run_unlocked(Operation op, Type type, const Run& task) {
+    constexpr std::size_t short_run = 1024;
+    PyThreadState* const state = task.count > short_run ? PyEval_SaveThread() : nullptr;
+    run(op, type, task);
+    if (state) PyEval_RestoreThread(state);
+}
+
+bool wants(const char* name, Py_ssize_t given, Py_ssize_t wanted) {
+    if (given == wanted) return true;
+    PyErr_Format(PyExc_TypeError, "%s takes %zd arguments, got %zd", name, wanted, given);
+    return false;
+}
+
+// --- plain arrays
+
+bool find_type(int number, Type* type) {
+    switch (number) {
+        case NPY_HALF: *type = Type::float16; return true;
+        case NPY_FLOAT: *type = Type::float32; return true;
+        case NPY_DOUBLE: *type = Type::float64; return true;
+        default: *type = Type::bfloat16; return number == bfloat16_number;
+    }
+}
+
+// An exact ndarray in C order, aligned, of native bytes, with at least one dimension; else null.
+PyArrayObject* plain(PyObject* object) {
+    if (!PyArray_CheckExact(object)) return nullptr;
+    auto* const array = reinterpret_cast<PyArrayObject*>(object);
+    const bool is = PyArray_IS_C_CONTIGUOUS(array) && PyArray_ISALIGNED(array) && PyArray_ISNOTSWAPPED(array);
+    return is && PyArray_NDIM(array) > 0 ? array : nullptr;
+}
+
+bool alike(PyArrayObject* a, PyArrayObject* b) {
+    return PyArray_TYPE(a) == PyArray_TYPE(b) && PyArray_SAMESHAPE(a, b);
+}
+
+// Whether `out` can be written to while `operand` is read: itself, or memory apart from it.
+bool compatible(PyArrayObject* out, PyArrayObject* operand) {
+    const char *a = PyArray_BYTES(out), *b = PyArray_BYTES(operand);
+    const npy_intp bytes = PyArray_NBYTES(operand);
+    return alike(out, operand) && (a == b || a + bytes <= b || b + bytes <= a);
+}
+
+// (x, slope, out) or (grad, x, slope, out). None where it is not the plain case, for the ufunc to see to.
+template <Operation op>
+PyObject* on_arrays(PyObject*, PyObject* const* args, Py_ssize_t count) {
+    constexpr int operands = reads_grad(op) ? 2 : 1;
+    if (!wants("a function on plain arrays", count, operands + 2)) return nullptr;
+    PyArrayObject* const x = plain(args[operands - 1]);
+    PyArrayObject* const grad = plain(args[0]);
+    PyObject *const slope = args[operands], *const given = args[operands + 1];
+    Run task;
+    Type type;
+    if (!x || !grad || !PyFloat_CheckExact(slope) || !find_type(PyArray_TYPE(x), &type)) Py_RETURN_NONE;
+    task.slope = PyFloat_AS_DOUBLE(slope);
+    if (std::isnan(task.slope) || !alike(x, grad)) Py_RETURN_NONE;
+
+    Owned out;
+    if (given == Py_None) {
+        out.reset(PyArray_NewLikeArray(x, NPY_CORDER, nullptr, 0));
+        if (!out) return nullptr;
+    } else {
+        PyArrayObject* const array = plain(given);
+        if (!array || !PyArray_ISWRITEABLE(array) || !compatible(array, x) || !compatible(array, grad)) Py_RETURN_NONE;
+        out.reset(Py_NewRef(given));
+    }
+    task.count = PyArray_SIZE(x);
+    task.x = PyArray_DATA(x);
+    task.grad = PyArray_DATA(grad);
+    task.y = PyArray_DATA(reinterpret_cast<PyArrayObject*>(out.get()));
+    run_unlocked(op, type, task);
+    return out.release();
+}
+
+// --- addresses
+
+bool read_count(PyObject* number, std::size_t* count) {
+    const Py_ssize_t value = PyLong_AsSsize_t(number);
+    if (value < 0 && !PyErr_Occurred()) PyErr_Format(PyExc_ValueError, "a count must not be below 0, got %zd", value);
+    *count = static_cast<std::size_t>(value);
+    return value >= 0;
+}
+
+bool read_type(PyObject* number, Type* type) {
+    const long code = PyLong_AsLong(number);
+    const bool known = code >= 0 && code < static_cast<long>(kTypes);
+    if (!known && !PyErr_Occurred()) PyErr_Format(PyExc_ValueError, "a type must be one of TYPES, got %ld", code);
+    *type = static_cast<Type>(code);
+    return known;
+}
+
+// What it reads (grad, x, mask), what it writes (y, mask), the number of elements, their type, the slope.
+template <Operation op>
+PyObject* on_addresses(PyObject*, PyObject* const* args, Py_ssize_t count) {
+    constexpr bool has_slope = op != Operation::mask;
+    constexpr int wanted = reads_grad(op) + reads_x(op) + reads_mask(op) + writes_y(op) + writes_mask(op) + 2 + has_slope;
+    if (!wants("a function on addresses", count, wanted)) return nullptr;
+    Run task;
+    Type type;
+    if (reads_grad(op)) task.grad = PyLong_AsVoidPtr(*args++);
+    if (reads_x(op)) task.x = PyLong_AsVoidPtr(*args++);
+    if (reads_mask(op)) task.mask = static_cast<unsigned char*>(PyLong_AsVoidPtr(*args++));
+    if (writes_y(op)) task.y = PyLong_AsVoidPtr(*args++);
+    if (writes_mask(op)) task.mask = static_cast<unsigned char*>(PyLong_AsVoidPtr(*args++));
+    if (PyErr_Occurred() || !read_count(*args++, &task.count) || !read_type(*args++, &type)) return nullptr;
+    if (has_slope) {
+        task.slope = PyFloat_AsDouble(*args);
+        if (task.slope == -1 && PyErr_Occurred()) return nullptr;
+    }
+    run_unlocked(op, type, task);
+    Py_RETURN_NONE;
+}
+
+// (x, y, bytes): moved as float32, which no instruction set changes on the way.
+PyObject* copy(PyObject*, PyObject* const* args, Py_ssize_t count) {
+    std::size_t bytes;
+    if (!wants("copy", count, 3) || !read_count(args[2], &bytes)) return nullptr;
+    const auto* const from = static_cast<const char*>(PyLong_AsVoidPtr(args[0]));
+    auto* const to = static_cast<char*>(PyLong_AsVoidPtr(args[1]));
+    if (PyErr_Occurred()) return nullptr;
+    Run task;
+    task.count = bytes / sizeof(float);
+    task.x = from;
+    task.y = to;
+    run_unlocked(Operation::copy, Type::float32, task);
+    const std::size_t done = task.count * sizeof(float);
+    std::memcpy(to + done, from + done, bytes - done);
+    Py_RETURN_NONE;
+}
+
+template <PyObject* (*function)(PyObject*, PyObject* const*, Py_ssize_t)>
+PyMethodDef method(const char* name) {
+    return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)), METH_FASTCALL, nullptr};
+}
+
+}  // namespace
+
+PyMethodDef direct_functions[] = {
+    method<on_arrays<Operation::forward>>("plain_leaky_relu"),
+    method<on_arrays<Operation::derivative>>("plain_leaky_relu_derivative"),
+    method<on_arrays<Operation::backward>>("plain_leaky_relu_backward"),
+    method<on_addresses<Operation::forward>>("forward"),
+    method<on_addresses<Operation::derivative>>("derivative"),
+    method<on_addresses<Operation::backward>>("backward"),
+    method<on_addresses<Operation::forward_with_mask>>("forward_with_mask"),
+    method<on_addresses<Operation::backward_from_mask>>("backward_from_mask"),
+    method<on_addresses<Operation::mask>>("mask"),
+    method<copy>("copy"),
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace leaky

@@ -1,0 +1,148 @@
+#include "threads.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include <pthread.h>
+#include <signal.h>
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace leaky {
+namespace {
+
+constexpr int kMostThreads = 1024;
+
+struct Job {
+    Work work;
+    const void* context;
+    std::size_t pieces;
+    std::atomic<std::size_t> next{0};
+
+    void take_part() {
+        for (std::size_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) work(context, piece);
+    }
+};
+
+class Pool {
+public:
+    // False if another caller has the workers.
+    bool run(Job& job, int helpers) {
+        const std::unique_lock<std::mutex> turn(turn_, std::try_to_lock);
+        if (!turn) return false;
+        helpers = hire(helpers);
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            job_ = &job;
+            seats_ = helpers;
+        }
+        for (int i = 0; i < helpers; ++i) wake_.notify_one();
+        job.take_part();
+        std::unique_lock<std::mutex> lock(mutex_);
+        seats_ = 0;  // who has not come by now is not waited for
+        done_.wait(lock, [this] { return busy_ == 0; });
+        return true;
+    }
+
+private:
+    // Workers are never dismissed: asleep they cost nothing. They are detached, and end with the process.
+    int hire(int wanted) {
+        sigset_t all, before;  // signals are for the threads that Python knows
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        try {
+            for (; workers_ < wanted; ++workers_) std::thread(&Pool::serve, this).detach();
+        } catch (const std::system_error&) {  // no more to be had: fewer do it too
+        }
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        return std::min(wanted, workers_);
+    }
+
+    void serve() {
+        std::unique_lock<std::mutex> lock(mutex_);
+        for (;;) {
+            wake_.wait(lock, [this] { return seats_ > 0; });
+            --seats_;
+            ++busy_;
+            Job* const job = job_;
+            lock.unlock();
+            job->take_part();
+            lock.lock();
+            if (--busy_ == 0) done_.notify_one();
+        }
+    }
+
+    std::mutex turn_;
+    int workers_ = 0;  // changed by who has the turn
+
+    std::mutex mutex_;  // for all below
+    std::condition_variable wake_, done_;
+    Job* job_ = nullptr;
+    int seats_ = 0;
+    int busy_ = 0;
+};
+
+// Never destroyed: workers may outlive the statics of this library.
+std::atomic<Pool*> pool{nullptr};
+std::atomic<int> threads{1};
+
+// In a forked child there are no workers, and the parent's locks may be held by threads that do not exist here.
+void forget_pool() { pool.store(new Pool, std::memory_order_release); }
+
+int cores() {
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+    return std::max(1u, std::thread::hardware_concurrency());
+}
+
+// The number that the text begins with, 0 if that is not one above 0. OMP_NUM_THREADS may go on: "4,2".
+int leading_number(const char* text, const char** end) {
+    char* after;
+    const long number = std::strtol(text, &after, 10);
+    *end = after;
+    return after != text && number > 0 ? static_cast<int>(std::min<long>(number, kMostThreads)) : 0;
+}
+
+}  // namespace
+
+int thread_count() { return threads.load(std::memory_order_relaxed); }
+
+void set_thread_count(int count) { threads.store(std::clamp(count, 1, kMostThreads), std::memory_order_relaxed); }
+
+void configure_threads() {
+    int count = cores();
+    const char* end;
+    if (const char* ours = std::getenv("LEAKY_NUM_THREADS"); ours && *ours) {
+        count = leading_number(ours, &end);
+        if (count == 0 || *end)
+            throw std::invalid_argument("LEAKY_NUM_THREADS must be a whole number above 0, got '" + std::string(ours) +
+                                        "'");
+    } else if (const char* openmps = std::getenv("OMP_NUM_THREADS")) {
+        if (const int number = leading_number(openmps, &end)) count = number;
+    }
+    set_thread_count(count);
+    static std::once_flag once;
+    std::call_once(once, [] {
+        pool.store(new Pool, std::memory_order_release);
+        pthread_atfork(nullptr, nullptr, forget_pool);
+    });
+}
+
+void in_parallel(std::size_t pieces, Work work, const void* context) {
+    Job job{work, context, pieces};
+    const auto helpers = static_cast<int>(std::min<std::size_t>(thread_count(), pieces)) - 1;
+    Pool* const workers = pool.load(std::memory_order_acquire);
+    if (helpers < 1 || !workers || !workers->run(job, helpers)) job.take_part();
+}
+
+}  // namespace leaky

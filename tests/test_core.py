@@ -1,0 +1,51 @@
+"""The kernels against the definition, by the C++ harness in ``tests/core``: it is built here, and its checks are run."""
+
+import fcntl
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # One build for all of pytest's processes: what they have in common is the parent of their temporary folders.
+    shared = (
+        tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.mktemp("")
+    )
+    build = shared / "harness"
+    with (shared / "harness.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (build / "harness").exists():
+            for command in (
+                ["cmake", "-S", ROOT, "-B", build, "-DLEAKY_HARNESS=ON", "-DCMAKE_BUILD_TYPE=Release"],
+                ["cmake", "--build", build, "--parallel", "2"],
+            ):
+                done = subprocess.run(command, check=False, capture_output=True, text=True)
+                assert done.returncode == 0, done.stdout + done.stderr
+    return build / "harness"
+
+
+def check(harness: Path, name: str, **environment: str) -> None:
+    done = subprocess.run(
+        [harness, name], check=False, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("name", ["values", "pairs", "layouts"])
+def test_kernels(harness: Path, name: str) -> None:
+    check(harness, name)
+
+
+@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512"])
+def test_large_runs(harness: Path, isa: str) -> None:
+    check(harness, "parallel", LEAKY_ISA=isa)
+
+
+def test_the_harness_knows_its_checks(harness: Path) -> None:
+    with pytest.raises(AssertionError, match="no check is called nothing"):
+        check(harness, "nothing")
