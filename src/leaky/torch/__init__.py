@@ -12,9 +12,11 @@ from leaky.torch import by_mask, by_output
 
 __all__ = ["LeakyReLU", "leaky_relu"]
 
-# Elements below which PyTorch's own op is the faster one, by measurement: the output comes from memory that is still in
+# Bytes below which PyTorch's own op is the faster one, by measurement: the output comes from memory that is still in
 # the caches, and the Python around ours takes longer than what it saves. Above, fresh memory is what costs.
-_SMALL = 1 << 20
+_SMALL = 1 << 22
+
+_FLOAT32_MAX = torch.finfo(torch.float32).max
 
 
 def leaky_relu(
@@ -27,7 +29,7 @@ def leaky_relu(
     Values, gradients of any order and layout are those of ``torch.nn.functional.leaky_relu``. What differs is what is
     kept for backward, where PyTorch keeps the input:
 
-    - Dense CPU tensors of 2²⁰ elements and more, of float16, bfloat16, float32 and float64, go through leaky's own core,
+    - Dense CPU tensors of 4 MiB and more, of float16, bfloat16, float32 and float64, go through leaky's own core,
       which keeps one bit per element. The input may be overwritten after the call.
     - Tensors as large on other devices keep the output, if the slope is not negative. That costs no memory where the
       next layer keeps it too, as convolutions, linear and normalisation layers do.
@@ -46,11 +48,12 @@ def leaky_relu(
         RuntimeError: PyTorch's own, for what it refuses: other types, in place on a leaf that requires a gradient.
     """
     # This runs for the smallest of tensors too: what is asked first costs least, and rules out most. TorchScript must
-    # be able to parse it, and does not compile what is_scripting() keeps from it.
+    # be able to parse it, and does not compile what is_scripting() keeps from it. (While torch.jit traces, numel() would
+    # give a tensor; nbytes is a number.)
     if not torch.jit.is_scripting():  # type: ignore[attr-defined]
         if type(negative_slope) is not float or math.isnan(negative_slope):
             negative_slope = real_slope(negative_slope)
-        if type(input) is torch.Tensor and not torch.compiler.is_dynamo_compiling() and input.numel() >= _SMALL:
+        if type(input) is torch.Tensor and not torch.compiler.is_dynamo_compiling() and input.nbytes >= _SMALL:
             result = _large(input, negative_slope, inplace)
             if result is not None:
                 return result
@@ -65,6 +68,8 @@ def _large(input: torch.Tensor, slope: float, inplace: bool) -> torch.Tensor | N
     keeps = torch.is_grad_enabled() and input.requires_grad
     if inplace and ((keeps and input.is_leaf) or input.is_inference()):
         return None  # mostly forbidden, which PyTorch says best
+    if _FLOAT32_MAX < abs(slope) < math.inf:
+        return None  # forbidden but for float64
     if by_mask.suits(input):
         return by_mask.forward(input, slope, inplace)
     if keeps and not inplace and slope >= 0 and not input.is_cpu and not by_mask.observed():
