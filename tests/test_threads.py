@@ -33,7 +33,12 @@ def large(dtype: str = "f") -> np.ndarray:
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     return subprocess.run(
-        [sys.executable, "-c", code], env={**env, **environment}, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", code],
+        check=False,
+        env={**env, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
 
 

@@ -6,20 +6,32 @@
 
 #include "blocks.h"
 
+// Hides from the compiler how a value came about, at no cost. clang would else put select(mask, x, x * slope) as
+// x * select(mask, 1, slope), which makes signalling NaNs quiet, and compare float16 before converting it, one by one.
+#define LEAKY_OPAQUE(value) __asm__("" : "+x"(value))
+
 namespace leaky {
 namespace {
 
 struct Floats {
     __m256 v;
 };
-inline Floats operator*(Floats a, Floats b) { return {_mm256_mul_ps(a.v, b.v)}; }
+inline Floats operator*(Floats a, Floats b) {
+    __m256 product = _mm256_mul_ps(a.v, b.v);
+    LEAKY_OPAQUE(product);
+    return {product};
+}
 inline __m256 positive(Floats x) { return _mm256_cmp_ps(x.v, _mm256_setzero_ps(), _CMP_GT_OQ); }
 inline Floats select(__m256 mask, Floats yes, Floats no) { return {_mm256_blendv_ps(no.v, yes.v, mask)}; }
 
 struct Doubles {
     __m256d v;
 };
-inline Doubles operator*(Doubles a, Doubles b) { return {_mm256_mul_pd(a.v, b.v)}; }
+inline Doubles operator*(Doubles a, Doubles b) {
+    __m256d product = _mm256_mul_pd(a.v, b.v);
+    LEAKY_OPAQUE(product);
+    return {product};
+}
 inline __m256d positive(Doubles x) { return _mm256_cmp_pd(x.v, _mm256_setzero_pd(), _CMP_GT_OQ); }
 inline Doubles select(__m256d mask, Doubles yes, Doubles no) { return {_mm256_blendv_pd(no.v, yes.v, mask)}; }
 
@@ -65,7 +77,7 @@ struct Narrow : OfFloats {
 struct HalfConversion {
     static __m256 widened(__m128i x) {
         __m256 wide = _mm256_cvtph_ps(x);
-        __asm__("" : "+x"(wide));  // keeps clang from comparing in float16, one number at a time
+        LEAKY_OPAQUE(wide);
         return wide;
     }
     static __m128i narrowed(__m256 x) { return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT); }

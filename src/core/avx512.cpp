@@ -6,20 +6,32 @@
 
 #include "blocks.h"
 
+// Hides from the compiler how a value came about, at no cost. clang would else put select(mask, x, x * slope) as
+// x * select(mask, 1, slope), which makes signalling NaNs quiet, and compare float16 before converting it, one by one.
+#define LEAKY_OPAQUE(value) __asm__("" : "+v"(value))
+
 namespace leaky {
 namespace {
 
 struct Floats {
     __m512 v;
 };
-inline Floats operator*(Floats a, Floats b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Floats operator*(Floats a, Floats b) {
+    __m512 product = _mm512_mul_ps(a.v, b.v);
+    LEAKY_OPAQUE(product);
+    return {product};
+}
 inline __mmask16 positive(Floats x) { return _mm512_cmp_ps_mask(x.v, _mm512_setzero_ps(), _CMP_GT_OQ); }
 inline Floats select(__mmask16 mask, Floats yes, Floats no) { return {_mm512_mask_blend_ps(mask, no.v, yes.v)}; }
 
 struct Doubles {
     __m512d v;
 };
-inline Doubles operator*(Doubles a, Doubles b) { return {_mm512_mul_pd(a.v, b.v)}; }
+inline Doubles operator*(Doubles a, Doubles b) {
+    __m512d product = _mm512_mul_pd(a.v, b.v);
+    LEAKY_OPAQUE(product);
+    return {product};
+}
 inline __mmask8 positive(Doubles x) { return _mm512_cmp_pd_mask(x.v, _mm512_setzero_pd(), _CMP_GT_OQ); }
 inline Doubles select(__mmask8 mask, Doubles yes, Doubles no) { return {_mm512_mask_blend_pd(mask, no.v, yes.v)}; }
 
@@ -61,7 +73,7 @@ struct Narrow : OfFloats {
 struct HalfConversion {
     static __m512 widened(__m256i x) {
         __m512 wide = _mm512_cvtph_ps(x);
-        __asm__("" : "+v"(wide));  // keeps clang from comparing in float16, one number at a time
+        LEAKY_OPAQUE(wide);
         return wide;
     }
     static __m256i narrowed(__m512 x) { return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT); }

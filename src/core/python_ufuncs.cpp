@@ -116,7 +116,7 @@ void backward_loop(char** args, const npy_intp* count, const npy_intp* steps, vo
     task.x = args[1];
     task.slope = load_slope<T>(args[2]);
     task.y = args[3];
-    run(Operation::backward, kType<T>, task);
+    run(Backward::operation, kType<T>, task);
 }
 
 // NumPy takes the first loop that its operands cast to safely: smallest type first, as its own float ufuncs have it.
