@@ -6,6 +6,7 @@ core is handed addresses, so the tensor must be nothing but its numbers in memor
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -19,16 +20,18 @@ def _keys(tensor: torch.Tensor) -> int:
     return torch._C._dispatch_keys(tensor).raw_repr()
 
 
+@functools.cache
 def _plain_keys() -> frozenset[int]:
+    """Return what PyTorch's dispatcher says of a strided CPU tensor and nothing more.
+
+    Whatever stands for a tensor that is somewhere else, or not there at all, says more: batched, traced, fake,
+    functional, lazily negated, sparse, nested, quantised. Asked for first when no one is :func:`observed`.
+    """
     with torch.inference_mode():
-        inference = torch.empty(0)
+        inference = torch.empty(0, device="cpu")
     with torch.inference_mode(False):
-        return frozenset({_keys(torch.empty(0)), _keys(inference)})
+        return frozenset({_keys(torch.empty(0, device="cpu")), _keys(inference)})
 
-
-# What PyTorch's dispatcher says of a strided CPU tensor and nothing more. Whatever stands for a tensor that is somewhere
-# else, or not there at all, says more: batched, traced, fake, functional, lazily negated, sparse, nested, quantised.
-_PLAIN = _plain_keys()
 
 # Bytes from which a fresh output is asked for in huge pages. PyTorch's allocations are unmapped when freed and faulted in
 # again when next made, 4 KiB at a time, which takes several times as long as the function.
@@ -47,7 +50,7 @@ def observed() -> bool:
 
 
 def _addressable(tensor: torch.Tensor) -> bool:
-    return tensor.dtype in _TYPES and _keys(tensor) in _PLAIN and not observed()
+    return tensor.dtype in _TYPES and not observed() and _keys(tensor) in _plain_keys()
 
 
 def suits(tensor: torch.Tensor) -> bool:
