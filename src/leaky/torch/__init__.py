@@ -6,6 +6,9 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+from torch.compiler import is_dynamo_compiling
+from torch.jit import is_scripting  # type: ignore[attr-defined]
 
 from leaky.function import real_slope
 from leaky.torch import by_mask, by_output
@@ -20,10 +23,10 @@ _FLOAT32_MAX = torch.finfo(torch.float32).max
 
 
 def leaky_relu(
-    input: torch.Tensor,  # noqa: A002 - PyTorch's own name
+    input: Tensor,  # noqa: A002 - PyTorch's own name
     negative_slope: float = 0.01,
     inplace: bool = False,
-) -> torch.Tensor:
+) -> Tensor:
     """Return ``input`` where ``input > 0``, ``negative_slope * input`` everywhere else (Maas et al. 2013).
 
     Values, gradients of any order and layout are those of ``torch.nn.functional.leaky_relu``. What differs is what is
@@ -50,10 +53,10 @@ def leaky_relu(
     # This runs for the smallest of tensors too: what is asked first costs least, and rules out most. TorchScript must
     # be able to parse it, and does not compile what is_scripting() keeps from it. (While torch.jit traces, numel() would
     # give a tensor; nbytes is a number.)
-    if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-        if type(negative_slope) is not float or math.isnan(negative_slope):
+    if not is_scripting():
+        if type(negative_slope) is not float or negative_slope != negative_slope:  # noqa: PLR0124 - is NaN
             negative_slope = real_slope(negative_slope)
-        if type(input) is torch.Tensor and not torch.compiler.is_dynamo_compiling() and input.nbytes >= _SMALL:
+        if type(input) is Tensor and not is_dynamo_compiling() and input.nbytes >= _SMALL:
             result = _large(input, negative_slope, inplace)
             if result is not None:
                 return result
@@ -63,7 +66,7 @@ def leaky_relu(
     return F.leaky_relu(input, negative_slope, inplace)
 
 
-def _large(input: torch.Tensor, slope: float, inplace: bool) -> torch.Tensor | None:  # noqa: A002
+def _large(input: Tensor, slope: float, inplace: bool) -> Tensor | None:  # noqa: A002
     """Return the result in the way that keeps less, or None if PyTorch's own is to be taken."""
     keeps = torch.is_grad_enabled() and input.requires_grad
     if inplace and ((keeps and input.is_leaf) or input.is_inference()):
@@ -88,6 +91,6 @@ class LeakyReLU(torch.nn.LeakyReLU):
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__(real_slope(negative_slope), inplace)
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """Return :func:`leaky_relu` of the input."""
         return leaky_relu(input, self.negative_slope, self.inplace)

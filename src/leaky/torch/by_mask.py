@@ -123,8 +123,12 @@ def _is_dense(tensor: torch.Tensor) -> bool:
 
 def _empty_like(tensor: torch.Tensor) -> torch.Tensor:
     """Return an uninitialised tensor with the size, type and strides that PyTorch's own op gives its output."""
-    contiguous = tensor.is_contiguous()  # if so, then for PyTorch's op the strides of single elements do not count
-    empty = torch.empty_like(tensor, memory_format=torch.contiguous_format if contiguous else torch.preserve_format)
+    layout = torch.preserve_format
+    for canonical in (torch.contiguous_format, torch.channels_last):
+        if tensor.is_contiguous(memory_format=canonical):
+            layout = canonical  # preserved, but for the strides of dimensions of size 1, which tell nothing
+            break
+    empty = torch.empty_like(tensor, memory_format=layout)
     if (nbytes := empty.nbytes) >= _HUGE:
         _core.advise_huge_pages(empty.data_ptr(), nbytes)
     return empty
