@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "memory.h"
 #include "run.h"
 
 namespace leaky {
@@ -142,6 +143,16 @@ PyObject* copy(PyObject*, PyObject* const* args, Py_ssize_t count) {
     Py_RETURN_NONE;
 }
 
+// (address, bytes)
+PyObject* huge_pages(PyObject*, PyObject* const* args, Py_ssize_t count) {
+    std::size_t bytes;
+    if (!wants("advise_huge_pages", count, 2) || !read_count(args[1], &bytes)) return nullptr;
+    void* const memory = PyLong_AsVoidPtr(args[0]);
+    if (PyErr_Occurred()) return nullptr;
+    advise_huge_pages(memory, bytes);
+    Py_RETURN_NONE;
+}
+
 template <PyObject* (*function)(PyObject*, PyObject* const*, Py_ssize_t)>
 PyMethodDef method(const char* name) {
     return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)), METH_FASTCALL, nullptr};
@@ -160,6 +171,7 @@ PyMethodDef direct_functions[] = {
     method<on_addresses<Operation::backward_from_mask>>("backward_from_mask"),
     method<on_addresses<Operation::mask>>("mask"),
     method<copy>("copy"),
+    method<huge_pages>("advise_huge_pages"),
     {nullptr, nullptr, 0, nullptr},
 };
 

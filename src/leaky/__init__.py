@@ -21,6 +21,7 @@ from leaky.function import (
 )
 
 if TYPE_CHECKING:
+    from leaky import jax as jax
     from leaky import torch as torch
     from leaky.activation import Activation as Activation
     from leaky.comparison import Comparison as Comparison
@@ -36,7 +37,7 @@ _LAZY = {
     "compare": "leaky.comparison",
     "write_report": "leaky.report",
 }
-_LAZY_MODULES = ("torch",)
+_LAZY_MODULES = ("jax", "torch")
 
 __all__ = [
     "Activation",
@@ -45,6 +46,7 @@ __all__ = [
     "compare",
     "gain",
     "get_num_threads",
+    "jax",
     "leaky_relu",
     "leaky_relu_backward",
     "leaky_relu_backward_from_mask",

@@ -1,36 +1,87 @@
-"""Leaky ReLU for PyTorch: today PyTorch's own operation, behind arguments that are checked."""
+"""Leaky ReLU for PyTorch: what ``torch.nn.functional.leaky_relu`` returns, bit for bit, sooner and with less memory."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+from torch.compiler import is_dynamo_compiling
+from torch.jit import is_scripting  # type: ignore[attr-defined]
 
 from leaky.function import real_slope
+from leaky.torch import by_mask, by_output
 
 __all__ = ["LeakyReLU", "leaky_relu"]
 
+# Bytes below which PyTorch's own op is the faster one, by measurement: the output comes from memory that is still in
+# the caches, and the Python around ours takes longer than what it saves. Above, fresh memory is what costs.
+_SMALL = 1 << 22
+
+_FLOAT32_MAX = torch.finfo(torch.float32).max
+
 
 def leaky_relu(
-    input: torch.Tensor,  # noqa: A002 - PyTorch's own name
+    input: Tensor,  # noqa: A002 - PyTorch's own name
     negative_slope: float = 0.01,
     inplace: bool = False,
-) -> torch.Tensor:
+) -> Tensor:
     """Return ``input`` where ``input > 0``, ``negative_slope * input`` everywhere else (Maas et al. 2013).
+
+    Values, gradients of any order and layout are those of ``torch.nn.functional.leaky_relu``. What differs is what is
+    kept for backward, where PyTorch keeps the input:
+
+    - Dense CPU tensors of 4 MiB and more, of float16, bfloat16, float32 and float64, go through leaky's own core,
+      which keeps one bit per element. The input may be overwritten after the call.
+    - Tensors as large on other devices keep the output, if the slope is not negative. That costs no memory where the
+      next layer keeps it too, as convolutions, linear and normalisation layers do.
+    - Smaller tensors, layouts with gaps, subclasses, and all that is compiled, exported, scripted, traced, transformed
+      (``torch.func``, forward mode) or seen by a mode, take PyTorch's own operation: they fuse and export as ever.
 
     Args:
         input: a tensor of a floating type, of any shape; the result has both.
         negative_slope: one real number. For slopes that are learned, see ``torch.nn.PReLU``.
-        inplace: overwrite ``input``. PyTorch then refuses the backward pass if the slope is negative.
+        inplace: overwrite ``input`` and return it. Any slope can then be differentiated, where PyTorch itself refuses
+            negative ones.
 
     Raises:
         TypeError: the slope is not a real number.
         ValueError: the slope is NaN.
+        RuntimeError: PyTorch's own, for what it refuses: other types, in place on a leaf that requires a gradient.
     """
-    return F.leaky_relu(input, real_slope(negative_slope), inplace)
+    # This runs for the smallest of tensors too: what is asked first costs least, and rules out most. TorchScript must
+    # be able to parse it, and does not compile what is_scripting() keeps from it. (While torch.jit traces, numel() would
+    # give a tensor; nbytes is a number.)
+    if not is_scripting():
+        if type(negative_slope) is not float or negative_slope != negative_slope:  # noqa: PLR0124 - is NaN
+            negative_slope = real_slope(negative_slope)
+        if type(input) is Tensor and not is_dynamo_compiling() and input.nbytes >= _SMALL:
+            result = _large(input, negative_slope, inplace)
+            if result is not None:
+                return result
+        if inplace and negative_slope < 0 and torch.is_grad_enabled() and input.requires_grad:
+            # PyTorch would take the gradient from the output, whose sign no longer tells.
+            return input.copy_(F.leaky_relu(input.clone(), negative_slope))
+    return F.leaky_relu(input, negative_slope, inplace)
+
+
+def _large(input: Tensor, slope: float, inplace: bool) -> Tensor | None:  # noqa: A002
+    """Return the result in the way that keeps less, or None if PyTorch's own is to be taken."""
+    keeps = torch.is_grad_enabled() and input.requires_grad
+    if inplace and ((keeps and input.is_leaf) or input.is_inference()):
+        return None  # mostly forbidden, which PyTorch says best
+    if _FLOAT32_MAX < abs(slope) < math.inf:
+        return None  # forbidden but for float64
+    if by_mask.suits(input):
+        return by_mask.forward(input, slope, inplace)
+    if keeps and not inplace and slope >= 0 and not input.is_cpu and not by_mask.observed():
+        return by_output.forward(input, slope)
+    return None
 
 
 class LeakyReLU(torch.nn.LeakyReLU):
-    """:func:`leaky_relu` as a module: a ``torch.nn.LeakyReLU`` in all things, with its arguments checked.
+    """:func:`leaky_relu` as a module: a ``torch.nn.LeakyReLU`` in all else.
 
     Raises:
         TypeError: ``negative_slope`` is not a real number.
@@ -39,3 +90,7 @@ class LeakyReLU(torch.nn.LeakyReLU):
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__(real_slope(negative_slope), inplace)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """Return :func:`leaky_relu` of the input."""
+        return leaky_relu(input, self.negative_slope, self.inplace)
