@@ -223,7 +223,8 @@ class Terminal:
 
 
 def test_on_a_terminal_there_is_progress_and_ctrl_c_keeps_what_finished(here: Path) -> None:
-    (here / "mine.py").write_text(MINE.replace("EPOCHS", "40"))
+    # Long enough that the interrupt finds it at work, however late this process reads what it sees.
+    (here / "mine.py").write_text(MINE.replace("EPOCHS", "150"))
     arguments = ["compare", "--task", "mine.py:task", "--seeds", "4", "--jobs", "2", "--activation", "tanh"]
     terminal = Terminal(*arguments)
     terminal.read_until(r"[1-6]/8")

@@ -155,13 +155,13 @@ def compare(
                 study=study,
                 progress=progress,
             )
+        # A file's name may hold bytes that are no text.
+        command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
+        write_report(comparison, output, command=command)
     except KeyboardInterrupt:
         if study.exists():
             print(f"Stopped. Finished trials are in {study}; the same command goes on from there.", file=sys.stderr)
         raise
-    # A file's name may hold bytes that are no text.
-    command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
-    write_report(comparison, output, command=command)
     if as_json:
         print(json.dumps(comparison.to_dict(), allow_nan=False))
     show(comparison, _Console(stderr=as_json, highlight=False))
