@@ -59,11 +59,11 @@ def test_the_example_of_ones_own_network_works(tmp_path: Path) -> None:
     assert len(source.strip().splitlines()) <= 12
 
 
-def test_the_other_examples_print_what_they_say() -> None:
+def test_the_other_examples_print_what_they_say(tmp_path: Path) -> None:
     for block in blocks("python"):
         if "leaky.Task" in block or ">>>" in block:
             continue
-        subprocess.run([sys.executable, "-c", block], check=True, timeout=120)
+        subprocess.run([sys.executable, "-c", block], cwd=tmp_path, check=True, timeout=120)
     for session in (block for block in blocks("python") if ">>>" in block):
         test = doctest.DocTestParser().get_doctest(session, {"leaky": leaky}, "README.md", "README.md", 0)
         assert doctest.DocTestRunner(verbose=False).run(test).failed == 0

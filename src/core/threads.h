@@ -1,4 +1,4 @@
-// A small pool of threads for large runs. Its workers sleep whenever there is nothing to do.
+// A small pool of threads for large runs. Its workers sleep when there is nothing to do, after a moment awake.
 //
 // Safe to use from several threads at once (one has the workers, the others do their work alone meanwhile) and after
 // fork (the child starts a pool of its own when it first needs one).
