@@ -22,6 +22,29 @@ def test_the_fingerprint_is_the_same_for_the_same_task(make_task: Callable[..., 
     assert rehearse(make_task(), RELU) == first
 
 
+def test_addresses_in_memory_are_not_in_the_fingerprint(make_task: Callable[..., Task]) -> None:
+    class Calling(nn.Module):
+        def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+            super().__init__()
+            self.function = function
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.function(x)
+
+        def extra_repr(self) -> str:
+            return repr(self.function)
+
+    def task() -> Task:
+        def double(x: torch.Tensor) -> torch.Tensor:
+            return 2 * x
+
+        kept.append(double)
+        return make_task(model=lambda a: nn.Sequential(nn.Linear(4, 8), a.module(), nn.Linear(8, 3), Calling(double)))
+
+    kept: list[object] = []
+    assert rehearse(task(), RELU) == rehearse(task(), RELU)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

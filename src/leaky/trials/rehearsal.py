@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import partial
 
 import torch
@@ -43,7 +44,9 @@ def describe(task: Task, activation: Activation) -> dict[str, str]:
 def _rehearse(task: Task, activation: Activation) -> str:
     model = _fresh(task, activation)
     optimizer = task.make_optimizer(model)
-    parts = hashlib.sha256(task.digest() + repr(environment()).encode() + f"{model}{optimizer}".encode())
+    # An address in memory, as functions have in their repr, is another one in every process.
+    described = re.sub(r" at 0x[0-9a-fA-F]+", "", f"{model}{optimizer}")
+    parts = hashlib.sha256(task.digest() + repr(environment()).encode() + described.encode())
     _add(parts, *model.state_dict().values())
     x, y = (part[: max(2, min(task.batch_size, _SAMPLES))] for part in task.tensors("train"))
     with Probe(model).watching() as probe:
