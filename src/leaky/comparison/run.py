@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from operator import index
 from pathlib import Path
 
@@ -78,10 +79,11 @@ def compare(
     _announce(record, study, found=len(wanted) - len(pending), total=len(wanted))
     report = progress or (lambda done, total: None)
     report(len(wanted) - len(pending), len(wanted))
-    for done, trial in enumerate(run_trials(loaded, pending, jobs), len(wanted) - len(pending) + 1):
-        record.add(trial)
-        finished[trial.activation, trial.seed] = trial
-        report(done, len(wanted))
+    with closing(run_trials(loaded, pending, jobs)) as running:
+        for done, trial in enumerate(running, len(wanted) - len(pending) + 1):
+            record.add(trial)
+            finished[trial.activation, trial.seed] = trial
+            report(done, len(wanted))
     trials = tuple(finished[str(arm), seed] for arm in arms for seed in numbers)
     scores = {str(arm): [finished[str(arm), seed].score for seed in numbers] for arm in arms}
     return Comparison(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from functools import partial
 
 import joblib
@@ -16,12 +14,15 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from leaky.activation import Activation
+from leaky.trials.interrupts import hidden_from_children, interrupts_held_back
 from leaky.trials.record import Trial
 from leaky.trials.task import Task, TaskError, one_line
 from leaky.trials.training import run_trial
 
 
-def run_trials(task: Task, pending: Sequence[tuple[Activation, int]], jobs: int | None = None) -> Iterator[Trial]:
+def run_trials(
+    task: Task, pending: Sequence[tuple[Activation, int]], jobs: int | None = None
+) -> Generator[Trial, None, None]:
     """Run every pending trial and yield each as it finishes, in any order.
 
     Args:
@@ -41,24 +42,28 @@ def run_trials(task: Task, pending: Sequence[tuple[Activation, int]], jobs: int 
             yield _run(task, activation, seed)
         return
     calls = (joblib.delayed(_run_here)(activation, seed) for activation, seed in pending)
-    with (
-        _interrupts_held_back(),
-        joblib.parallel_config("loky", inner_max_num_threads=1, initializer=partial(_settle_in, os.getpid(), task)),
-    ):
-        # One trial at a time per process: a batch of them would be lost whole.
-        parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, pre_dispatch="2*n_jobs", return_as="generator_unordered")
-        results = parallel(calls)
+    processes = joblib.parallel_config(
+        "loky", inner_max_num_threads=1, initializer=partial(_settle_in, os.getpid(), task)
+    )
+    results: Generator[Trial, None, None] | None = None
     try:
-        yield from results
+        with interrupts_held_back(), hidden_from_children(), processes:
+            # One trial at a time per process: a batch of them would be lost whole.
+            parallel = joblib.Parallel(jobs, batch_size=1, pre_dispatch="2*n_jobs", return_as="generator_unordered")
+            results = parallel(calls)
+        # By `yield from` an early end would reach joblib before the cleaning up below does.
+        for trial in results:  # noqa: UP028
+            yield trial
     except TerminatedWorkerError as error:
         raise TaskError(
             "a trial's process was killed, perhaps for lack of memory; run again to go on, with fewer --jobs"
         ) from error
     finally:
         # No process stays behind: neither idle with an old task, nor at work after an interrupt.
-        with _interrupts_held_back(), warnings.catch_warnings():
+        with interrupts_held_back(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # joblib says that it cancels what it is told to cancel
-            results.close()
+            if results is not None:
+                results.close()
             get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
 
 
@@ -91,16 +96,3 @@ def _run(task: Task, activation: Activation, seed: int) -> Trial:
         raise
     except Exception as error:
         raise TaskError(f"the trial of {activation} with seed {seed} failed: {one_line(error)}") from error
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment. Processes started meanwhile never see it: the parent ends them itself."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

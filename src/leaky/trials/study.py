@@ -16,6 +16,7 @@ from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
+from leaky.trials.interrupts import interrupts_held_back
 from leaky.trials.record import Trial
 from leaky.trials.task import TaskError
 
@@ -99,11 +100,12 @@ class Study:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn the storage's errors into one line, and keep optuna's log to itself."""
+        """Turn the storage's errors into one line, keep optuna's log to itself, and let an interrupt wait."""
         level = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(logging.CRITICAL)
         try:
-            yield
+            with interrupts_held_back():
+                yield
         except (SQLAlchemyError, StorageInternalError, RuntimeError, OSError) as error:
             cause = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
             raise TaskError(f"study: {str(self._file)!r} cannot be used ({' '.join(str(cause).split())})") from error

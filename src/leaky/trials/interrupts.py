@@ -1,0 +1,50 @@
+"""Ctrl-C, held back where it would do harm."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait until the end, and then do what they would have done.
+
+    By way of Python's handlers, since a signal that this thread blocks is taken by another one. Only the main thread
+    can do this; in others nothing is held back, and nothing would be interrupted either.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[tuple[int, FrameType | None]] = []
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    ours = [number for number, handler in before.items() if callable(handler)]
+    for number in ours:
+        signal.signal(number, lambda *arguments: waiting.append(arguments))
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
+    for arrived, frame in waiting[:1]:
+        handler = before[signal.Signals(arrived)]
+        assert callable(handler)
+        handler(arrived, frame)
+
+
+@contextmanager
+def hidden_from_children() -> Iterator[None]:
+    """Let processes that are started meanwhile never see Ctrl-C: they inherit what this thread blocks."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
