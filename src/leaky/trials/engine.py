@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 import warnings
@@ -14,7 +15,7 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from leaky.activation import Activation
-from leaky.trials.interrupts import hidden_from_children, interrupts_held_back
+from leaky.trials.interrupts import interrupts_held_back
 from leaky.trials.record import Trial
 from leaky.trials.task import Task, TaskError, one_line
 from leaky.trials.training import run_trial
@@ -47,7 +48,7 @@ def run_trials(
     )
     results: Generator[Trial, None, None] | None = None
     try:
-        with interrupts_held_back(), hidden_from_children(), processes:
+        with interrupts_held_back(), processes:
             # One trial at a time per process: a batch of them would be lost whole.
             parallel = joblib.Parallel(jobs, batch_size=1, pre_dispatch="2*n_jobs", return_as="generator_unordered")
             results = parallel(calls)
@@ -72,9 +73,10 @@ _task: Task
 
 
 def _settle_in(parent: int, task: Task) -> None:
-    """Prepare a new process: it keeps the task, prints to standard error alone, and ends with its parent."""
+    """Prepare a new process: it keeps the task, prints to standard error alone, and is ended by its parent or with it."""
     global _task
     _task = task
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, interrupted too, ends its processes itself
     os.dup2(2, 1)
 
     def watch() -> None:

@@ -35,16 +35,3 @@ def interrupts_held_back() -> Iterator[None]:
         handler = before[signal.Signals(arrived)]
         assert callable(handler)
         handler(arrived, frame)
-
-
-@contextmanager
-def hidden_from_children() -> Iterator[None]:
-    """Let processes that are started meanwhile never see Ctrl-C: they inherit what this thread blocks."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
