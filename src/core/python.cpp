@@ -21,9 +21,18 @@ PyObject* set_num_threads(PyObject*, PyObject* number) {
     Py_RETURN_NONE;
 }
 
+PyObject* borrow_threads(PyObject*, PyObject* addresses) {
+    Py_ssize_t parallel, most;
+    if (!PyArg_ParseTuple(addresses, "nn", &parallel, &most)) return nullptr;
+    leaky::borrow_threads({reinterpret_cast<void (*)(void (*)(void*), void*, unsigned, unsigned)>(parallel),
+                           reinterpret_cast<int (*)()>(most)});
+    Py_RETURN_NONE;
+}
+
 PyMethodDef functions[] = {
     {"get_num_threads", get_num_threads, METH_NOARGS, "How many threads a large run is shared among."},
     {"set_num_threads", set_num_threads, METH_O, "Share large runs among so many threads."},
+    {"borrow_threads", borrow_threads, METH_VARARGS, "Share large runs among the threads of a loaded OpenMP library."},
     {"register_bfloat16", leaky::register_bfloat16, METH_O, "Teach the ufuncs ml_dtypes' bfloat16, given its dtype."},
     {nullptr, nullptr, 0, nullptr},
 };

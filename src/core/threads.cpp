@@ -111,8 +111,17 @@ private:
 std::atomic<Pool*> pool{nullptr};
 std::atomic<int> threads{1};
 
-// In a forked child there are no workers, and the parent's locks may be held by threads that do not exist here.
-void forget_pool() { pool.store(new Pool, std::memory_order_release); }
+OpenMp open_mp;
+std::atomic<bool> borrowing{false};
+
+// In a forked child there are no workers, and the parent's locks may be held by threads that do not exist here. OpenMP
+// would wait for its own for ever.
+void forget_pool() {
+    pool.store(new Pool, std::memory_order_release);
+    borrowing.store(false, std::memory_order_relaxed);
+}
+
+void take_part(void* job) { static_cast<Job*>(job)->take_part(); }
 
 int cores() {
 #if defined(__linux__)
@@ -155,11 +164,22 @@ void configure_threads() {
     });
 }
 
+void borrow_threads(const OpenMp& from) {
+    open_mp = from;
+    borrowing.store(true, std::memory_order_release);
+}
+
 void in_parallel(std::size_t pieces, Work work, const void* context) {
     Job job{work, context, pieces};
-    const auto helpers = static_cast<int>(std::min<std::size_t>(thread_count(), pieces)) - 1;
-    Pool* const workers = pool.load(std::memory_order_acquire);
-    if (helpers < 1 || !workers || !workers->run(job, helpers)) job.take_part();
+    const bool borrow = borrowing.load(std::memory_order_acquire);
+    const int allowed = borrow ? std::min(thread_count(), open_mp.most()) : thread_count();
+    const auto shared_by = static_cast<int>(std::min<std::size_t>(allowed, pieces));
+    if (shared_by > 1) {
+        if (borrow) return open_mp.parallel(take_part, &job, static_cast<unsigned>(shared_by), 0);
+        Pool* const workers = pool.load(std::memory_order_acquire);
+        if (workers && workers->run(job, shared_by - 1)) return;
+    }
+    job.take_part();
 }
 
 }  // namespace leaky

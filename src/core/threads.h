@@ -17,6 +17,16 @@ void set_thread_count(int count);
 // Reads the environment. Throws std::invalid_argument if LEAKY_NUM_THREADS is no whole number above 0.
 void configure_threads();
 
+// The entry points of an OpenMP library that is loaded already: GOMP_parallel and omp_get_max_threads.
+struct OpenMp {
+    void (*parallel)(void (*work)(void*), void* context, unsigned threads, unsigned flags);
+    int (*most)();
+};
+
+// Has large runs done by that library's threads from now on, as many as both it and we allow, and not in a forked child.
+// Its threads stay awake for milliseconds after their work, and ours could not get at the cores meanwhile.
+void borrow_threads(const OpenMp& from);
+
 // Calls work(context, i) once for each i below `pieces`, and returns when all are done.
 using Work = void (*)(const void* context, std::size_t piece);
 void in_parallel(std::size_t pieces, Work work, const void* context);

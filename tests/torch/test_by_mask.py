@@ -287,7 +287,7 @@ def test_checkpointing() -> None:
 
 def test_large_ones_go_this_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    x = torch.randn(1 << 20, generator=seeded(), requires_grad=True)
+    x = torch.randn(1 << 21, generator=seeded(), requires_grad=True)
     y = leaky_relu(x, 0.1)
     assert is_by_mask(y)
     assert_same(y, F.leaky_relu(x, 0.1))

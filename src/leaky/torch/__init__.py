@@ -11,13 +11,15 @@ from torch.compiler import is_dynamo_compiling
 from torch.jit import is_scripting  # type: ignore[attr-defined]
 
 from leaky.function import real_slope
-from leaky.torch import by_mask, by_output
+from leaky.torch import by_mask, by_output, threads
 
 __all__ = ["LeakyReLU", "leaky_relu"]
 
 # Bytes below which PyTorch's own op is the faster one, by measurement: the output comes from memory that is still in
 # the caches, and the Python around ours takes longer than what it saves. Above, fresh memory is what costs.
-_SMALL = 1 << 22
+_SMALL = 1 << 23
+
+threads.borrow()
 
 _FLOAT32_MAX = torch.finfo(torch.float32).max
 
@@ -32,7 +34,7 @@ def leaky_relu(
     Values, gradients of any order and layout are those of ``torch.nn.functional.leaky_relu``. What differs is what is
     kept for backward, where PyTorch keeps the input:
 
-    - Dense CPU tensors of 4 MiB and more, of float16, bfloat16, float32 and float64, go through leaky's own core,
+    - Dense CPU tensors of 8 MiB and more, of float16, bfloat16, float32 and float64, go through leaky's own core,
       which keeps one bit per element. The input may be overwritten after the call.
     - Tensors as large on other devices keep the output, if the slope is not negative. That costs no memory where the
       next layer keeps it too, as convolutions, linear and normalisation layers do.

@@ -75,9 +75,10 @@ def forward(input: torch.Tensor, slope: float, inplace: bool) -> torch.Tensor:  
 class _ByMask(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, input: torch.Tensor, slope: float, inplace: bool) -> torch.Tensor:  # noqa: A002
-        output = input if inplace else _empty_like(input)
         count = input.numel()
+        # The mask first: at the end of the heap, its being freed would give back to the system what is soon asked for.
         mask = torch.empty(-(-count // 64) * 8, dtype=torch.uint8)
+        output = input if inplace else _empty_like(input)
         _core.forward_with_mask(input.data_ptr(), output.data_ptr(), mask.data_ptr(), count, _TYPES[input.dtype], slope)
         if inplace:
             ctx.mark_dirty(input)
