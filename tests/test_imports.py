@@ -16,11 +16,11 @@ PACKAGE = Path(leaky.__file__).parent
 # Data flows one way: a part of the package imports from parts to its left, and from itself.
 ORDER = [
     {"_core", "definition", "files", "wording"},
-    {"function"},
+    {"function", "evidence"},
     {"torch", "jax", "keras", "onnx"},
     {"activation"},
-    {"check"},
-    {"convert"},
+    {"checkup"},
+    {"conversion"},
     {"trials"},
     {"comparison", "tuning"},
     {"report"},
@@ -31,11 +31,11 @@ ORDER = [
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 
 # Parts that need nothing but NumPy.
-BARE = {"_core", "definition", "files", "wording", "function", "__init__"}
+BARE = {"_core", "definition", "files", "wording", "function", "evidence", "__init__"}
 
 # Frameworks, each with the parts that may load it as soon as they are loaded themselves: its adapter, and what trains.
 FRAMEWORKS = {
-    "torch": {"torch", "trials"},
+    "torch": {"torch", "checkup", "trials"},
     "jax": {"jax"},
     "keras": {"keras"},
     "onnx": {"onnx"},
