@@ -67,7 +67,7 @@ def test_weights_that_are_inputs_too_need_not_be_given(model: Callable[..., onnx
         ("float[N,4] x", np.zeros(4), "input 'x' has the shape (4,); the model takes (N, 4)"),
         ("float[N,4] x", np.zeros((0, 4)), "a batch of no samples"),
         ("float[N,4] x", np.zeros((1, 4), complex), "input 'x' has elements of complex128; the model takes float32"),
-        ("float[N,4] x", [["a", "b", "c", "d"]], "input 'x' is no array: "),
+        ("float[N,4] x", [[[1], [1, 2]]], "input 'x' is no array: "),
         ("float[N,4] x", {"z\n": X}, "no input 'x'; there is 'z'"),
         ("float[N,4] x, float[N,1] b", X, "1 array; the model takes 2: 'x' and 'b'"),
         ("int32[N,4] x", X, "input 'x' has elements of float32; the model takes int32"),
