@@ -22,6 +22,7 @@ from leaky.function import (
 
 if TYPE_CHECKING:
     from leaky import jax as jax
+    from leaky import onnx as onnx
     from leaky import torch as torch
     from leaky.activation import Activation as Activation
     from leaky.comparison import Comparison as Comparison
@@ -37,7 +38,7 @@ _LAZY = {
     "compare": "leaky.comparison",
     "write_report": "leaky.report",
 }
-_LAZY_MODULES = ("jax", "torch")
+_LAZY_MODULES = ("jax", "onnx", "torch")
 
 __all__ = [
     "Activation",
@@ -52,6 +53,7 @@ __all__ = [
     "leaky_relu_backward_from_mask",
     "leaky_relu_derivative",
     "leaky_relu_inverse",
+    "onnx",
     "set_num_threads",
     "sign_mask",
     "torch",

@@ -15,7 +15,7 @@ from leaky.onnx.tensors import check_tensor
 from leaky.wording import plain
 
 # The domains whose operators ONNX Runtime brings along.
-DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "com.microsoft", "com.microsoft.nchwc"}
+DOMAINS = {"", "ai.onnx.ml", "ai.onnx.preview.training", "com.microsoft", "com.microsoft.nchwc"}
 
 # Nesting of If and Loop bodies, and nodes once every function is written out where it is called. Protobuf itself
 # refuses more than about 30 bodies in one another; functions that call functions could ask for 10^20 nodes.
@@ -112,7 +112,7 @@ def _check_by_onnx(proto: onnx.ModelProto, path: Path | None) -> None:
         onnx.checker.check_model(str(path) if external else proto)
         for part in (proto.graph, *proto.functions):
             imports = (proto if part is proto.graph else part).opset_import
-            versions = {_domain(each.domain): each.version for each in imports}
+            versions = {each.domain: each.version for each in imports}
             for node in (node for body in _within(part) for node in body.node if "" in node.input):
                 _check_left_out(node, versions)
 
@@ -120,15 +120,10 @@ def _check_by_onnx(proto: onnx.ModelProto, path: Path | None) -> None:
 _OPTIONAL = onnx.defs.OpSchema.FormalParameterOption.Optional
 
 
-def _domain(name: str) -> str:
-    return "" if name == "ai.onnx" else name
-
-
 def _check_left_out(node: onnx.NodeProto, versions: dict[str, int]) -> None:
     """Check that only optional inputs are left out: ONNX Runtime crashes where others are."""
-    domain = _domain(node.domain)
-    if domain in versions and onnx.defs.has(node.op_type, domain):
-        inputs = onnx.defs.get_schema(node.op_type, versions[domain], domain).inputs
+    if node.domain in versions and onnx.defs.has(node.op_type, node.domain):
+        inputs = onnx.defs.get_schema(node.op_type, versions[node.domain], node.domain).inputs
         for index, name in enumerate(node.input):
             if not name and inputs[min(index, len(inputs) - 1)].option != _OPTIONAL:
                 raise ValueError(f"{node.op_type} {node.name!r} lacks its input {index}")
