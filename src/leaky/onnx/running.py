@@ -27,14 +27,13 @@ class Runner:
 
     Its optimisations are off: they fuse and reorder operations, so that what is seen would not be what is written, and
     some of them have bugs of their own. If not all pre-activations of a sample fit in memory at once, there are several
-    sessions, each for some of the sites.
+    sessions, each for some of the sites. Memory is bounded where it is :func:`capped`.
     """
 
     def __init__(self, model: ir.Model, taps: dict[str, Tap], sizes: dict[str, int], max_memory: int | None) -> None:
         self.limit = None if max_memory is None else max_memory // _SHARE
         self._max_memory = max_memory
         self._taps = taps
-        _cap(max_memory)
         options = _options(_folder(model), max_memory)
         groups = self._groups(sizes)
         proto = ir.to_proto(model)
@@ -115,11 +114,25 @@ def _options(folder: Path | None, max_memory: int | None) -> ort.SessionOptions:
     return options
 
 
-def _cap(max_memory: int | None) -> None:
-    """Bound what ONNX Runtime takes, in sessions made from now on that want it; what it took for others is freed with them."""
-    if max_memory is not None:
-        memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
-        ort.create_and_register_allocator(memory, ort.OrtArenaCfg({"max_mem": max_memory, "arena_extend_strategy": 1}))
+@contextmanager
+def capped(max_memory: int | None) -> Iterator[None]:
+    """Bound what ONNX Runtime takes for the sessions of runners made within, all together, and free it in the end."""
+    if max_memory is None:
+        yield
+        return
+    _serve(max_memory)
+    try:
+        yield
+    finally:
+        _serve(1 << 20)  # in the place of the one that served, which goes with its last session
+
+
+def _serve(size: int) -> None:
+    """Have sessions that want it, from now on, take their memory from a new arena of this size at most."""
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    as_asked_for = 1
+    arena = ort.OrtArenaCfg({"max_mem": size, "arena_extend_strategy": as_asked_for})
+    ort.create_and_register_allocator(memory, arena)
 
 
 def _record(values: NDArray[Any], shapes: NDArray[np.int64]) -> list[NDArray[Any]]:

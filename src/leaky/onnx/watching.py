@@ -17,7 +17,7 @@ from leaky.onnx.feeding import Feed, Inputs
 from leaky.onnx.hiding import hidden, some
 from leaky.onnx.layout import Layout, Output, arranged, guessed, layout_of, shape_of
 from leaky.onnx.naming import write_out_functions
-from leaky.onnx.running import Runner
+from leaky.onnx.running import Runner, capped
 from leaky.onnx.tapping import tap
 from leaky.onnx.tracing import Found, find
 from leaky.wording import plain
@@ -64,12 +64,13 @@ def watch(
     first = next(feeds, None)
     if first is None:
         raise ValueError("batches: there is none")
-    watcher = _Watcher(loaded, first, inputs.fixed(first), max_memory)
-    for feed in itertools.chain([first], feeds):
-        watcher.take(feed)
-        if progress is not None:
-            progress(watcher.seen.samples)
-    return watcher.finished()
+    with capped(max_memory):
+        watcher = _Watcher(loaded, first, inputs.fixed(first), max_memory)
+        for feed in itertools.chain([first], feeds):
+            watcher.take(feed)
+            if progress is not None:
+                progress(watcher.seen.samples)
+        return watcher.finished()
 
 
 def _loaded(model: str | Path | onnx.ModelProto | ir.Model, max_memory: int | None) -> ir.Model:
