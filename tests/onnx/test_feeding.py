@@ -50,9 +50,10 @@ def test_several_inputs_by_name_and_in_order(model: Callable[..., onnx.ModelProt
 def test_inputs_that_are_not_by_sample(model: Callable[..., onnx.ModelProto]) -> None:
     """A scalar; and a row whose length happens to be the number of samples."""
     assert active(model(TWO, "float b, float[N,4] x", W), (np.float32(0.5), X)) == (X > -0.5).sum(axis=0).tolist()
-    row = np.zeros(10, "f")
-    proto = model("r = ReduceSum(b) h = MatMul(x, W) s = Add(h, r) y = Relu(s)", "float[10] b, float[N,4] x", W)
-    assert active(proto, (row, X)) == (X > 0).sum(axis=0).tolist()
+    for size in (5, 10):
+        text = "r = ReduceSum(b) h = MatMul(x, W) s = Add(h, r) y = Relu(s)"
+        proto = model(text, f"float[{size}] b, float[N,4] x", W)
+        assert active(proto, (np.zeros(size, "f"), X)) == (X > 0).sum(axis=0).tolist()
 
 
 def test_weights_that_are_inputs_too_need_not_be_given(model: Callable[..., onnx.ModelProto]) -> None:

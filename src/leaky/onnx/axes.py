@@ -64,8 +64,7 @@ def _broadcast(node: ir.Node, varying: list[Operand]) -> int | None:
     axes = set()
     for value, axis in varying:
         dims = _dims(value)
-        # of several, a single unit is broadcast over the units of others
-        if axis is not None and dims and (len(varying) == 1 or dims[axis % len(dims)] != 1):
+        if axis is not None and dims:
             axes.add(axis % len(dims) - len(dims) + rank)
     return axes.pop() if len(axes) == 1 else None
 
