@@ -18,7 +18,7 @@ ORDER = [
     {"_core", "definition", "files", "wording"},
     {"function", "evidence"},
     {"torch", "jax", "keras", "onnx"},
-    {"activation"},
+    {"activation", "benchmark"},
     {"checkup"},
     {"conversion"},
     {"trials"},
