@@ -115,7 +115,8 @@ private:
             // In a row of calls the next job comes sooner than a sleeper could be woken.
             stay_awake_until([this] { return seats_.load(std::memory_order_relaxed) > 0; });
             std::unique_lock<std::mutex> lock(mutex_);
-            wake_.wait(lock, [this] { return seats_ > 0; });
+            if (seats_ == 0) wake_.wait(lock);
+            if (seats_ == 0) continue;  // too late for that job, and in good time for the next
             --seats_;
             ++busy_;
             Job* const job = job_;
