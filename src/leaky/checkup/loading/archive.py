@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections import Counter
 from pathlib import Path
 from typing import IO
 
@@ -32,21 +31,26 @@ class _Guarded(io.FileIO):
 
 
 def members(path: Path, what: str, max_memory: int) -> dict[str, zipfile.ZipInfo]:
-    """Return the members of an archive by name, without reading any of them.
+    """Return the members of an archive by name, without reading what is in them.
 
     Raises:
-        LoadingError: it is no archive, its directory is too large, a member comes twice, is encrypted, or is compressed in
-            another way than by deflate, whose memory is bounded.
+        LoadingError: it is no archive, its directory is too large or contradicts what stands before the members, a member
+            comes twice, is encrypted, or is compressed in another way than by deflate, whose memory is bounded.
     """
     with reading(what), _Guarded(path, what, max_memory) as file, zipfile.ZipFile(file) as archive:
-        found = archive.infolist()
-    twice = [name for name, count in Counter(info.filename for info in found).items() if count > 1]
-    if twice:
-        raise LoadingError(f"{what} has {quoted(twice[0])} twice; expected each name once")
-    for info in found:
-        if info.flag_bits & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise LoadingError(f"{what}: {quoted(info.filename)} is encrypted or packed unusually; expected plain zip")
-    return {info.filename: info for info in found}
+        found = {info.filename: info for info in archive.infolist()}
+        if len(found) < len(archive.infolist()):
+            raise LoadingError(f"{what} has one name for several members; expected each once")
+        for name, info in found.items():
+            if info.flag_bits & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise LoadingError(f"{what}: {quoted(name)} is encrypted or packed unusually; expected plain zip")
+            # A comment's length can be made to hide the members that follow; neither NumPy nor PyTorch writes comments.
+            if info.comment:
+                raise LoadingError(
+                    f"{what}: {quoted(name)} has a comment; expected a file as NumPy or PyTorch writes it"
+                )
+            archive.open(info).close()
+    return found
 
 
 def open_member(path: Path, name: str) -> IO[bytes]:

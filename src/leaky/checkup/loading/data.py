@@ -119,16 +119,17 @@ def _open(path: Path) -> IO[bytes]:
 
 def _from_archive(spec: str, path: Path, batch_size: int, max_memory: int) -> Batches:
     what = f"data: {spec!r}"
-    infos = {
-        name.removesuffix(".npy"): info for name, info in members(path, what, max_memory).items() if name[-4:] == ".npy"
-    }
+    found = members(path, what, max_memory)
+    odd = [name for name in found if not name.endswith(".npy")]
+    if odd:
+        raise LoadingError(f"{what} holds {quoted(odd[0])}, which is no .npy; expected arrays alone")
+    infos = {name.removesuffix(".npy"): info for name, info in found.items()}
     wanted = [name for name in ("x", "y") if name in infos] if "x" in infos else list(infos)
     if not wanted:
         raise LoadingError(f"{what} holds no array; expected one, x and y, or one for each input of the model")
     arrays = {
         name: [stored(f"{what}, array {quoted(name)},", partial(open_member, path, info.filename), info.file_size)]
-        for name, info in infos.items()
-        if name in wanted
+        for name, info in ((name, infos[name]) for name in wanted)
     }
     if len(wanted) == 1:
         return _batches(spec, arrays, batch_size, max_memory, lambda arrays: arrays[wanted[0]])

@@ -18,6 +18,13 @@ from leaky.checkup.loading.problem import LoadingError, reading
 _MOST_OF_HEADER = 12_000
 _MOST_DIMENSIONS = 32
 
+# By the version of the format. The third differs from the second in the names of fields alone, which no array here has.
+_READERS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+    (3, 0): np.lib.format.read_array_header_2_0,
+}
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -82,9 +89,7 @@ def stored(what: str, start: Callable[[], IO[bytes]], size: int) -> Stored:
         with start() as stream:
             head = io.BytesIO(stream.read(_MOST_OF_HEADER))
         with warnings.catch_warnings(action="ignore"):
-            version = np.lib.format.read_magic(head)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, by_column, dtype = read(head)
+            shape, by_column, dtype = _READERS[np.lib.format.read_magic(head)](head)
     if dtype.kind not in "buif":
         kind = "Python objects, which could run code" if dtype.hasobject else f"type {str(dtype)[:40]}"
         raise LoadingError(f"{what} is an array of {kind}; expected numbers")

@@ -117,10 +117,12 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], what: str) -> nn.Modul
     """
     own = network.state_dict()
     state = _unwrapped(state, own)
-    _complain(what, "do not fit", [_misfit(name, state[name], own[name]) for name in own if name in state])
+    _complain(
+        what, "of another shape or type", [_misfit(name, state[name], own[name]) for name in own if name in state]
+    )
     keys = in_one_line(f"{what} cannot be used", lambda: network.load_state_dict(state, strict=False), LoadingError)
-    _complain(what, "are missing", [quoted(name) for name in keys.missing_keys])
-    _complain(what, "are not in the network", [quoted(name) for name in keys.unexpected_keys])
+    _complain(what, "missing", [quoted(name) for name in keys.missing_keys])
+    _complain(what, "that the network has not", [quoted(name) for name in keys.unexpected_keys])
     return network
 
 
