@@ -73,8 +73,8 @@ def ranged(lower: ArrayLike | Tensor, upper: ArrayLike | Tensor, dtype: torch.dt
 def prove(model: nn.Module, *args: Any, **kwargs: Any) -> Proofs:
     """Return what is proved of the units at each of a network's sites, whatever the inputs in range.
 
-    The network runs once as it stands, in evaluation mode or not, and without gradients; the memory that this takes
-    is four times a forward pass's. Sites are those of :func:`leaky.torch.watch.watch`, with the same names if there are
+    The network runs once, in evaluation mode, and is afterwards as it was; the memory that this takes is about four
+    times a forward pass's. Sites are those of :func:`leaky.torch.watch.watch`, with the same names if there are
     as many samples, or at least more than one.
 
     Args:
@@ -82,7 +82,7 @@ def prove(model: nn.Module, *args: Any, **kwargs: Any) -> Proofs:
         *args: what it is called with: :func:`ranged` tensors among them, wherever data may vary.
         **kwargs: the same.
     """
-    from leaky.torch.watch import unwrapped, watch
+    from leaky.torch.watch import undisturbed, unwrapped, watch
 
     reasons: dict[str, None] = {}
 
@@ -91,8 +91,9 @@ def prove(model: nn.Module, *args: Any, **kwargs: Any) -> Proofs:
             reasons[x.reason] = None
         return _extremes(x, axis)
 
-    with watch(model, statistics=extremes) as seen:
-        stopped = follow(unwrapped(model), *args, **kwargs)
+    inner = unwrapped(model)
+    with undisturbed(inner), watch(inner, statistics=extremes) as seen:
+        stopped = follow(inner, *args, **kwargs)
     notes = [*reasons, *([f"the forward pass could be followed no further: {stopped}"] if stopped else [])]
     return Proofs({name: _proof(site, evidence) for name, (site, evidence) in seen.sites.items()}, tuple(notes))
 
