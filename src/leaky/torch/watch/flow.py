@@ -43,7 +43,8 @@ def elementwise(call: Call) -> list[Origin | None]:
 def _blended(operands: list[tuple[Tensor, Origin]], out: Tensor) -> Origin | None:
     weights = sum((origin.weights for _, origin in operands), ())
     data = [(operand, origin) for operand, origin in operands if not origin.weights]
-    if not data:
+    scaled = any(operand.shape == out.shape and origin.weights for operand, origin in operands)
+    if not data or (scaled and all(operand.numel() == 1 for operand, _ in data)):  # such as weights over their norm
         return Origin(weights=weights) if weights else None
     best, origin = max(
         data, key=lambda pair: (pair[0].shape == out.shape, not pair[1].mixed and pair[1].layer is not None, pair[1].order)
@@ -204,6 +205,11 @@ def _units_last(call: Call) -> list[Origin | None]:
     out = call.outs[0]
     samples = carried(origin.samples, x.shape, out.shape) if x.ndim == out.ndim else None
     return _first(call, _through(call, origin, weight, along(out.shape, out.ndim - 1), samples))
+
+
+def opaque(call: Call) -> list[Origin | None]:
+    """Operations of other libraries: they may well hold weights, and nothing is known of their axes."""
+    return [call.layer((), origin and origin.samples, None) for origin in elementwise(call)]
 
 
 def _first(call: Call, origin: Origin | None) -> list[Origin | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -43,9 +44,7 @@ def watch(model: nn.Module, *, gradients: bool = False) -> Iterator[Watch]:
         fast = torch.backends.mha.get_fastpath_enabled()
         stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
         torch.backends.mha.set_fastpath_enabled(False)  # it would hide the activation of nn.TransformerEncoderLayer
-        handle = root.register_forward_pre_hook(seen._begin, with_kwargs=True)
-        stack.callback(handle.remove)
-        stack.enter_context(seen._names.following(seen._end))
+        stack.enter_context(seen._names.following(seen._begin, seen._end))
         stack.enter_context(seen)
         yield seen
 
@@ -100,12 +99,14 @@ class Watch(TorchDispatchMode):
         self._names = Names(root)
         parameters = root.named_parameters(remove_duplicate=False)
         self._origins = Origins({names.cleaned(path): parameter for path, parameter in parameters})
-        self._gradients = gradients
+        self._wants_gradients = gradients
+        self._gradients = False
         self._plans: dict[Any, _Plan] = {}
         self._met: dict[Any, _Meeting | None] = {}
         self._places: dict[Any, _Place] = {}
         self._calls: dict[Any, int] = {}
-        self._pending: list[tuple[weakref.ref[Tensor], Layout, Evidence]] = []
+        self._pending: list[_Awaited] = []
+        self._late: list[_Awaited] = []
         self._samples = 0
         self._root = root
         self._note_what_hides(model, root)
@@ -139,10 +140,9 @@ class Watch(TorchDispatchMode):
         origins.follow(func, plan.rule, call, out)
         if mark is not None:
             origins.mark(out, mark)
-        if arranged is not None and self._gradients:
-            met = self._met[key]
-            assert met is not None
-            self._pending.append((weakref.ref(out), arranged, met.evidence))
+        if arranged is not None and self._gradients and (met := self._met[key]):
+            inplace = out is next(iter(given.values()))
+            self._pending.append(_Awaited(out, out._version + inplace, arranged, met.evidence))
         return out
 
     def _planned(self, func: Any) -> _Plan:
@@ -156,21 +156,23 @@ class Watch(TorchDispatchMode):
             rule = flow.RULES.get(name, flow.elementwise)
             plan = _Plan(arguments, FORMS.get(name), WRITTEN.get(name), MARKS.get(name), rule, func._can_decompose())
         else:
-            plan = _Plan(arguments, None, None, None, flow.elementwise, False)
+            plan = _Plan(arguments, None, None, None, flow.opaque, False)
             if not space.startswith(("prim", "profiler", "c10d", "_c10d")):
                 self._note(f"{self._names.path or 'the model'}: what {space}::{name} does inside is not seen")
         self._plans[func] = plan
         return plan
 
-    def _begin(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if self._names.depth > 1:
-            return
+    def _begin(self, inputs: Any) -> None:
+        self._gradients = self._wants_gradients and torch.is_grad_enabled()
         self._calls.clear()
         self._pending.clear()
-        self._samples = self._origins.begin([args, kwargs])
+        self._late.clear()
+        self._samples = self._origins.begin(inputs)
 
     def _end(self) -> None:
+        self._pending += self._late  # what came out of an autograd.Function has its place in the graph by now
         self._await_gradients()
+        self._late.clear()
         self._origins.end()
 
     def _look(self, plan: _Plan, call: Call) -> tuple[Any, Layout | None]:
@@ -198,7 +200,7 @@ class Watch(TorchDispatchMode):
                 self._met[part] = None
         where = (self._names.module, self._names.path, origin, self._samples, x.shape, form.form)
         place = self._places.get(where) or self._placed(where, form)
-        line = None if place.builtin else names.source()
+        line = None if place.builtin else self._names.source()
         call = (place.name, line, form.kind)
         self._calls[call] = number = self._calls.get(call, -1) + 1
         key = (*call, number, place.units)
@@ -243,7 +245,7 @@ class Watch(TorchDispatchMode):
         count = 1 if arranged.axis is None or units is None else units[0]
         builtin = None if module is None else _activation(module)
         name = f"{path}.{form.call}()" if path else f"{form.call}()"
-        if module is not None and path and (builtin or not (any(module.parameters()) or any(module.children()))):
+        if module is not None and path and (builtin or _is_bare(module)):
             name = path
         if len(self._places) > 1000:
             self._places.clear()
@@ -259,27 +261,37 @@ class Watch(TorchDispatchMode):
         return name
 
     def _samples_of(self, origin: Origin, shape: torch.Size) -> tuple[Label, str]:
-        """Return where the samples lie: where the inputs' went; else along the first axis, with what it holds beside."""
+        """Return where the samples lie, if only by a guess: to find a unit dead, any parts of the batch as many will do."""
         if origin.samples is not None:
             return origin.samples, ""
         total = shape.numel()
         if shape and shape[0] % self._samples == 0:
             return (self._samples, total // self._samples), ""
-        count = shape[0] if shape else 1
-        return (count, total // count), f"its axis 0, of {count}, is taken for the samples"
+        return (1, total), "its samples could not be told apart: each batch is taken for one"
+
+    def backward(self, loss: Tensor) -> None:
+        """Have the gradients of a loss taken in; unlike ``loss.backward()``, this leaves the parameters' own alone."""
+        wanted = [parameter for parameter in self._root.parameters() if parameter.requires_grad]
+        if not wanted or not loss.requires_grad:
+            return
+        try:
+            torch.autograd.grad(loss, wanted, allow_unused=True)
+        except RuntimeError as error:
+            if "checkpoint" not in str(error).lower():
+                raise
+            self._note("gradients are not seen beyond torch.utils.checkpoint with use_reentrant=True")
 
     def _await_gradients(self) -> None:
-        """Have the gradients of the sites whose outputs autograd has taken over by now brought to their evidence."""
-        waiting = []
-        for ref, arranged, evidence in self._pending:
-            output = ref()
-            if output is None:
+        """Ask for the gradients of outputs that autograd has taken over, as they were then."""
+        for awaited in self._pending:
+            output = awaited.output()
+            if output is None or output._version != awaited.version:
                 continue
             if output.grad_fn is None:
-                waiting.append((ref, arranged, evidence))
+                self._late.append(awaited)
             else:
-                output.register_hook(_Gradient(arranged, evidence))
-        self._pending = waiting
+                output.register_hook(awaited.take)
+        self._pending.clear()
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
@@ -298,15 +310,17 @@ class Watch(TorchDispatchMode):
                 self._note(f"{path or 'the model'}: nn.{type(module).__name__} does its steps in one call: its units are not seen")
 
 
-class _Gradient:
-    """A hook that takes in the gradient at a site's output."""
+class _Awaited:
+    """The output of a site, whose gradient is wanted."""
 
-    def __init__(self, arranged: Layout, evidence: Evidence) -> None:
+    def __init__(self, output: Tensor, version: int, arranged: Layout, evidence: Evidence) -> None:
+        self.output, self.version = weakref.ref(output), version
         self._arranged, self._evidence = arranged, evidence
 
-    def __call__(self, gradient: Tensor) -> None:
+    def take(self, gradient: Tensor) -> None:
+        """Take in the gradient."""
         x = self._arranged(gradient.detach().abs())
-        seen = statistics(x, self._arranged.axis, (0.0, float("inf")))
+        seen = statistics(x, self._arranged.axis, (0.0, math.inf))
         self._evidence.add_gradient(seen.total, seen.positions)
 
 
@@ -316,6 +330,11 @@ def _activation(module: nn.Module) -> str | None:
         if each.__module__ == "torch.nn.modules.activation":
             return None if each is nn.MultiheadAttention else each.__name__
     return None
+
+
+def _is_bare(module: nn.Module) -> bool:
+    """Say whether a module holds no parameters and no other modules."""
+    return next(module.parameters(), None) is None and next(module.children(), None) is None
 
 
 def _numbers(slope: float | Tensor | None) -> tuple[float, ...]:

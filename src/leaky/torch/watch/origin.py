@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from leaky.torch.watch.labels import Label, along
 
+_PLAIN = (int, float, bool, str, type(None))
+
 # How many operations are remembered; more of them, of ever new shapes, are worked out again.
 _REMEMBERED = 20_000
 
@@ -80,7 +82,7 @@ class Call:
                     yield tensor, origin
 
     def layer(self, weights: tuple[str, ...], samples: Label | None, units: Label | None) -> Origin:
-        """Return the origin of what a layer with these weights puts out."""
+        """Return the origin of what a layer with these weights puts out; with none, of the module whose forward runs."""
         return self._layer(weights, samples, units)
 
 
@@ -161,7 +163,7 @@ class Origins:
                 else:
                     facts.append(tuple(value))
             else:
-                facts.append(value)
+                facts.append(value if type(value) in _PLAIN else type(value))
         return call
 
     def follow(self, operation: Any, rule: Rule, call: Call, out: Any) -> None:
@@ -192,7 +194,7 @@ class Origins:
 
     def _layer(self, weights: tuple[str, ...], samples: Label | None, units: Label | None) -> Origin:
         self._layers += 1
-        return Origin(self.here if self.here in weights else weights[0], self._layers, samples, units)
+        return Origin(self.here if self.here in weights or not weights else weights[0], self._layers, samples, units)
 
 
 def _owner(parameter: str) -> str:
