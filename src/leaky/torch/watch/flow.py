@@ -30,7 +30,7 @@ def _folded(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def _same(call: Call) -> list[Origin | None]:
-    """The same numbers in the same order: views, copies, other types."""
+    """Follow the same numbers in the same order: views, copies, other types."""
     return [next(iter(call.known.values()), None)]
 
 
@@ -47,11 +47,13 @@ def _blended(operands: list[tuple[Tensor, Origin]], out: Tensor) -> Origin | Non
     if not data or (scaled and all(operand.numel() == 1 for operand, _ in data)):  # such as weights over their norm
         return Origin(weights=weights) if weights else None
     best, origin = max(
-        data, key=lambda pair: (pair[0].shape == out.shape, not pair[1].mixed and pair[1].layer is not None, pair[1].order)
+        data,
+        key=lambda pair: (pair[0].shape == out.shape, not pair[1].mixed and pair[1].layer is not None, pair[1].order),
     )
     new = _resized(origin, (1,) * (out.ndim - best.ndim) + tuple(best.shape), out.shape)
     if best.shape == out.shape:
-        new.source = functools.reduce(_common, (each for _, each in data))
+        sources: list[Origin | None] = [each for _, each in data]
+        new.source = functools.reduce(_common, sources)
     if weights and new.layer is None:
         new.layer = weights[0]
     return new
@@ -66,12 +68,12 @@ def _common(one: Origin | None, other: Origin | None) -> Origin | None:
 
 
 def _mixing(call: Call) -> list[Origin | None]:
-    """Sums and the like along an axis that stays."""
+    """Follow sums and the like along an axis that stays."""
     return [origin and _fed(origin, origin.samples, origin.units, mixed=True) for origin in elementwise(call)]
 
 
 def _reduction(call: Call) -> list[Origin | None]:
-    """Sums, means and the like that take axes away."""
+    """Follow sums, means and the like, which take axes away."""
     x, origin, axes = call.given["self"], call["self"], call.given.get("dim")
     if origin is None:
         return [None] * len(call.outs)
@@ -131,7 +133,9 @@ def _joined(call: Call) -> list[Origin | None]:
     return [result]
 
 
-def _through(call: Call, x: Origin | None, weight: Origin | None, units: Label | None, samples: Label | None) -> Origin | None:
+def _through(
+    call: Call, x: Origin | None, weight: Origin | None, units: Label | None, samples: Label | None
+) -> Origin | None:
     """Return the origin of a layer's output: the layer's if it has weights, else what its input is fed by."""
     if weight is not None and weight.weights:
         if x is not None and x.weights:

@@ -7,7 +7,7 @@ operation sets what it returns, so nothing stale is found where memory is used a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, final
 
 from torch import Tensor, nn
 
@@ -19,6 +19,7 @@ _PLAIN = (int, float, bool, str, type(None))
 _REMEMBERED = 20_000
 
 
+@final  # and so always true
 class Origin:
     """What is known of one tensor."""
 
@@ -52,6 +53,10 @@ class Origin:
         while origin is not None:
             yield origin
             origin = origin.source
+
+
+#: of tensors that came out of nothing that was seen
+UNKNOWN = Origin()
 
 
 class Call:

@@ -186,7 +186,7 @@ def _gated(kind: str) -> Callable[[Call, Any], Any]:
         inner = origin.mark
         if kind == "tanh" and isinstance(inner, Gate) and inner.kind == "softplus":
             return Gate(inner.of, "mish", (*inner.sites, site))
-        return Gate(origin, kind, (site,))
+        return Gate(origin, kind, () if site is None else (site,))
 
     return mark
 
