@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +33,7 @@ def of_silence(seen: Seen, units: Bools, check: Check) -> tuple[Cause, ...]:
     return tuple(causes)
 
 
-def _silencers(seen: Seen, check: Check) -> Iterator[tuple[str, Bools, str | callable]]:
+def _silencers(seen: Seen, check: Check) -> Iterator[tuple[str, Bools, str | Callable[[Bools], str]]]:
     """Yield the causes from the plainest to none at all, each with the units whose numbers show it."""
     e, layer = seen.evidence, seen.layer
     if layer is not None:
@@ -86,7 +86,7 @@ def _pull(seen: Seen, check: Check) -> Floats | None:
     pull = np.asarray(layer.by_input @ inputs.mean)
     rest = seen.evidence.mean - pull - (0.0 if layer.bias is None else layer.bias)
     # It is the mean itself if the layer is linear in the inputs as they come. Padding and the like leave a little.
-    return pull if np.all(np.abs(rest) <= 0.25 * np.abs(pull) + 1e-6) else None
+    return np.where(np.abs(rest) <= 0.25 * np.abs(pull), pull, np.nan)
 
 
 def _inputs(check: Check) -> str:
@@ -106,7 +106,9 @@ def of_vanishing(check: Check) -> tuple[Cause, ...]:
         return (Cause("dead layer", (), f"no gradient gets through {name_sites(dead)}, where all units are dead"),)
     flat = [name for name, seen in check.judged.items() if seen.saturates]
     if len(flat) * 2 > len(check.judged):
-        text = f"{name_sites(flat)} flatten on both sides: each passes a part of the gradient only (sigmoid at most 1/4)"
+        text = (
+            f"{name_sites(flat)} flatten on both sides: each passes a part of the gradient only (sigmoid at most 1/4)"
+        )
         return (Cause("saturating activations", (), text),)
     small = {name: gain for name, gain in _gains(check).items() if gain * GAIN < 1}
     if small:
@@ -143,6 +145,8 @@ def of_nonfinite(seen: Seen, check: Check) -> str:
     if check.inputs is not None and check.inputs.nonfinite.any():
         return "the inputs hold NaN or infinite numbers"
     layer = seen.layer
-    if layer is not None and not (np.isfinite(layer.norm).all() and (layer.bias is None or np.isfinite(layer.bias).all())):
+    if layer is not None and not (
+        np.isfinite(layer.norm).all() and (layer.bias is None or np.isfinite(layer.bias).all())
+    ):
         return "weights or biases of the layer before it are NaN or infinite"
     return f"the inputs are finite, so they arise before this site; {UNTOLD}"

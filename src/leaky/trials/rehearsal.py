@@ -32,7 +32,9 @@ def rehearse(task: Task, activation: Activation) -> str:
             not the same, or not a fresh one, each time it is made.
     """
     with one_thread(), random_state_kept():
-        return in_one_line(f"task: the network with {activation} failed", partial(_rehearse, task, activation), TaskError)
+        return in_one_line(
+            f"task: the network with {activation} failed", partial(_rehearse, task, activation), TaskError
+        )
 
 
 def describe(task: Task, activation: Activation) -> dict[str, str]:

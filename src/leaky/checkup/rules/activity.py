@@ -33,7 +33,7 @@ class RarelyActive(SiteRule):
 
     code, title = "L005", "rarely active units"
 
-    def look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
+    def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
         units = seen.rare & ~seen.learns
         if units.any():
             times = seen.evidence.active_samples[units]
@@ -53,7 +53,7 @@ class Dormant(SiteRule):
 
     code, title = "L006", "dormant units"
 
-    def look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
+    def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
         if seen.dormancy is None:
             return
         units: Bools = (seen.dormancy <= TAU) & ~seen.silent
@@ -73,7 +73,7 @@ class AlwaysOn(SiteRule):
 
     code, title = "L007", "units that are always on"
 
-    def look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
+    def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
         e = seen.evidence
         if seen.saturates or not e.positions:
             return
@@ -84,7 +84,9 @@ class AlwaysOn(SiteRule):
                 f"{some_of(units).capitalize()} {verb} active at every position of the {counted(e.samples, 'sample')}; at 95 % "
                 f"confidence each is off on at most {share(seen.bound)} of inputs like them."
             )
-            yield self.finding("remark", text + doubt(seen), seen, units, numbers={"samples": e.samples, "bound": seen.bound})
+            yield self.finding(
+                "remark", text + doubt(seen), seen, units, numbers={"samples": e.samples, "bound": seen.bound}
+            )
 
 
 class Saturated(SiteRule):
@@ -102,7 +104,7 @@ class Saturated(SiteRule):
         flattens = any(math.isfinite(seen.site.limits[1]) for seen in check.judged.values())
         return super().look(check) if flattens else None
 
-    def look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
+    def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
         units: Bools = np.asarray(seen.beyond >= SATURATED) & (seen.evidence.positions > 0)
         if units.any():
             stuck = seen.beyond == 1

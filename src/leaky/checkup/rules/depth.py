@@ -26,9 +26,9 @@ class GradientRule(Rule):
     def look(self, check: Check) -> tuple[Finding, ...] | None:
         """Return None without a loss, or with a single site, which has no depth."""
         norms = {name: g for name, seen in check.judged.items() if (g := seen.gradient) is not None}
-        return self.compare(norms, check) if check.loss and len(norms) > 1 else None
+        return self._compare(norms, check) if check.loss and len(norms) > 1 else None
 
-    def compare(self, norms: dict[str, float], check: Check) -> tuple[Finding, ...]:
+    def _compare(self, norms: dict[str, float], check: Check) -> tuple[Finding, ...]:
         """Return what the gradients at the first and the last site tell."""
         raise NotImplementedError
 
@@ -42,7 +42,7 @@ class VanishingGradient(GradientRule):
 
     code, title = "L009", "vanishing gradient"
 
-    def compare(self, norms: dict[str, float], check: Check) -> tuple[Finding, ...]:
+    def _compare(self, norms: dict[str, float], check: Check) -> tuple[Finding, ...]:
         (first, early), *_, (last, late) = norms.items()
         if early * FACTOR >= late:
             return ()
@@ -63,7 +63,7 @@ class ExplodingGradient(GradientRule):
 
     code, title = "L010", "exploding gradient"
 
-    def compare(self, norms: dict[str, float], check: Check) -> tuple[Finding, ...]:
+    def _compare(self, norms: dict[str, float], check: Check) -> tuple[Finding, ...]:
         (first, early), *_, (last, late) = norms.items()
         if early <= FACTOR * late or not late:
             return ()
@@ -115,5 +115,7 @@ class NotFinite(Rule):
             text = f"{count:,} of {counted(of, 'pre-activation')} are NaN or infinite, in {some_of(units)}."
             why = f"they come from {found[0].site}, before it" if found else causes.of_nonfinite(seen, check)
             cause = Cause("not finite", tuple(np.flatnonzero(units).tolist()), why)
-            found.append(self.finding("problem", text, seen, units, causes=(cause,), numbers={"count": count, "of": of}))
+            found.append(
+                self.finding("problem", text, seen, units, causes=(cause,), numbers={"count": count, "of": of})
+            )
         return tuple(found)

@@ -33,7 +33,9 @@ class Rule:
         """Return what the check shows of this kind; None where the rule does not apply to it."""
         raise NotImplementedError
 
-    def finding(self, severity: Severity, text: str, seen: Seen | None = None, units: Bools | None = None, **more: Any) -> Finding:
+    def finding(
+        self, severity: Severity, text: str, seen: Seen | None = None, units: Bools | None = None, **more: Any
+    ) -> Finding:
         """Return a finding of this rule; without ``units`` it is the site as a whole, without ``seen`` the network."""
         return Finding(
             code=self.code,
@@ -53,9 +55,9 @@ class SiteRule(Rule):
 
     def look(self, check: Check) -> tuple[Finding, ...] | None:
         """Return what is found at the sites, at most one finding each."""
-        return tuple(found for seen in check.judged.values() for found in self.look_at(seen, check))
+        return tuple(found for seen in check.judged.values() for found in self._look_at(seen, check))
 
-    def look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
+    def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
         """Yield the finding at one site, if there is one."""
         raise NotImplementedError
 

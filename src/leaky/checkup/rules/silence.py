@@ -51,7 +51,7 @@ class Dead(Silence):
 
     code, title = "L003", "dead units"
 
-    def look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
+    def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
         if check.trained and not is_dead_layer(seen):
             silent = seen.silent if seen.proved is None else seen.silent & ~seen.proved
             yield from self.silence(seen, check, silent)
@@ -67,7 +67,7 @@ class DeadAtBirth(Silence):
 
     code, title = "L004", "units dead at birth"
 
-    def look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
+    def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
         if not check.trained and not is_dead_layer(seen):
             silent = seen.silent if seen.proved is None else seen.silent & ~seen.proved
             yield from self.silence(seen, check, silent)
@@ -86,7 +86,7 @@ class ProvedDead(SiteRule):
         """Return nothing where nothing could be proved."""
         return None if check.input_range is None else super().look(check)
 
-    def look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
+    def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
         if seen.proved is None or not seen.proved.any() or check.input_range is None:
             return
         stuck = seen.proved & ~seen.learns
@@ -113,7 +113,7 @@ class DeadLayer(SiteRule):
 
     code, title = "L001", "dead layer"
 
-    def look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
+    def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
         if not is_dead_layer(seen):
             return
         dead = seen.dead

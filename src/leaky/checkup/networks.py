@@ -1,0 +1,157 @@
+"""Checking a PyTorch network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from leaky.checkup.batches import BATCH_SIZE, Batch, batches
+from leaky.checkup.layers import read_layer
+from leaky.checkup.losses import Loss, named_loss
+from leaky.checkup.result import Check
+from leaky.checkup.run import InputRange, Progress
+from leaky.checkup.seen import Seen
+from leaky.evidence import Evidence, Site, batch_statistics
+from leaky.user_code import in_one_line
+
+# Inputs with more channels or features than this are taken as one: what is kept of them should stay small.
+_MOST_CHANNELS = 4096
+
+
+def check_network(
+    model: nn.Module,
+    data: Any,
+    loss: str | Callable[[Any, Any], Any] | None,
+    batch_size: int | None,
+    *,
+    input_range: InputRange,
+    trained: bool,
+    progress: Progress,
+) -> Check:
+    """Run the network on the data and return what was seen; see :func:`leaky.check`."""
+    from leaky.torch.watch import watch
+    from leaky.torch.watch.traceless import undisturbed
+
+    if isinstance(data, torch.utils.data.Dataset) and not isinstance(data, torch.utils.data.IterableDataset):
+        data, batch_size = torch.utils.data.DataLoader(data, batch_size or BATCH_SIZE), None
+    stream, total = batches(data, batch_size)
+    run = _Run(model, None if loss is None else named_loss(loss))
+    with undisturbed(model):
+        model.eval()
+        with watch(model, gradients=loss is not None) as seen, torch.set_grad_enabled(loss is not None):
+            for number, batch in enumerate(_reached(iter(stream))):
+                in_one_line(f"data: batch {number} failed", partial(run, batch), ValueError)
+                progress(number + 1, total)
+        if not run.samples:
+            raise ValueError("data: no samples; expected at least one")
+        sites = _with_layers(model, seen.sites, run.inputs)
+    return Check(
+        model=type(getattr(model, "_orig_mod", model)).__name__,
+        samples=run.samples,
+        sites=sites,
+        inputs=run.inputs,
+        notes=tuple(seen.notes),
+        loss=loss is not None,
+        trained=trained,
+    )
+
+
+def _reached(stream: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the batches that hold samples; what fails in the user's own loader is told in a line."""
+    end = Batch((), {})
+    number = 0
+    while (
+        batch := in_one_line(f"data: batch {number} cannot be had", partial(next, stream, end), ValueError)
+    ) is not end:
+        number += 1
+        if batch.samples:
+            yield batch
+
+
+class _Run:
+    """Runs a network on one batch after another, and looks at what goes in."""
+
+    def __init__(self, model: nn.Module, loss: Loss | None) -> None:
+        self.model = model
+        self.loss = loss
+        self.samples = 0
+        self.inputs: Evidence | None = None
+        state = list(chain(model.parameters(), model.buffers()))
+        floating = (t for t in state if t.is_floating_point())
+        self._device = state[0].device if state else torch.device("cpu")
+        self._dtype = next(floating, torch.empty(0)).dtype
+        self._learned = [p for p in model.parameters() if p.requires_grad]
+
+    def __call__(self, batch: Batch) -> None:
+        positional = [self._tensor(a) for a in batch.positional]
+        named = {name: self._tensor(a) for name, a in batch.named.items()}
+        self._note_inputs([a for a in (*positional, *named.values()) if isinstance(a, Tensor)])
+        free = self.loss is not None and not self._learned
+        if free:  # a gradient needs something to be taken by
+            positional = [a.detach().requires_grad_() if _is_floating(a) else a for a in positional]
+        output = self.model(*positional, **named)
+        if self.loss is not None:
+            moved = Batch(batch.positional, named, None if batch.target is None else self._target(batch.target))
+            by = [a for a in positional if _is_floating(a)] if free else self._learned
+            # Not backward(): that would add to the parameters' own gradients.
+            torch.autograd.grad(self.loss(output, moved), by, allow_unused=True)
+        self.samples += batch.samples
+
+    def _tensor(self, value: Any) -> Any:
+        """Return an array as a tensor where the network is; floats of NumPy, bytes and booleans in its own type."""
+        if isinstance(value, Tensor):
+            return value.to(self._device)
+        if not (hasattr(value, "dtype") and hasattr(value, "shape")):
+            return value
+        array = np.array(value)  # a copy: it may be read-only, or in a file
+        tensor = torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
+        number = tensor.is_floating_point() or tensor.dtype in (torch.uint8, torch.bool)
+        return tensor.to(self._device, self._dtype if number else None)
+
+    def _target(self, value: Any) -> Any:
+        """Return targets as a tensor: whole numbers are classes."""
+        if isinstance(value, Tensor) or not hasattr(value, "dtype"):
+            return value.to(self._device) if isinstance(value, Tensor) else value
+        tensor = torch.from_numpy(np.array(value))
+        return tensor.to(self._device, self._dtype if tensor.is_floating_point() else torch.int64)
+
+    def _note_inputs(self, tensors: list[Tensor]) -> None:
+        """Take in the statistics of the inputs, if there is one tensor of floats."""
+        floats = [t for t in tensors if t.is_floating_point()]
+        if len(floats) != 1:
+            return
+        x = floats[0].detach()
+        axis = 1 if x.ndim > 1 and x.shape[1] <= _MOST_CHANNELS else None
+        units = 1 if axis is None else x.shape[1]
+        if self.inputs is None and not self.samples:
+            self.inputs = Evidence(units)
+        if self.inputs is None or self.inputs.units != units:
+            self.inputs = None  # they differ from batch to batch: there is no mean to speak of
+            return
+        self.inputs.add(batch_statistics(x.float().cpu().numpy(), axis, (-math.inf, math.inf)))
+
+
+def _is_floating(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _with_layers(
+    model: nn.Module, watched: dict[str, tuple[Site, Evidence]], inputs: Evidence | None
+) -> dict[str, Seen]:
+    """Return the sites with the layers that feed them."""
+    modules = {name.replace("_orig_mod.", ""): module for name, module in model.named_modules()}
+    sites = {}
+    channels = None if inputs is None else inputs.units
+    for name, (site, evidence) in watched.items():
+        module = modules.get(site.fed_by) if site.fed_by is not None else None
+        layer = None if module is None else read_layer(module, site.units, channels)
+        channels = None if layer is not None else channels  # only the first layer is fed by the network's inputs
+        sites[name] = Seen(site, evidence, layer)
+    return sites
