@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 #: stands where a number does not exist
@@ -56,8 +57,8 @@ def share(value: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number of any size in three significant digits: ``0.873``, ``42.0``, ``3.2·10⁻⁷``."""
-    if value is None:
+    """Return a number of any size in three significant digits: ``0.873``, ``42.0``, ``3.2·10⁻⁷``; a dash for none."""
+    if value is None or not math.isfinite(value):
         return NOTHING
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return minus(three_digits(value))
@@ -68,6 +69,11 @@ def number(value: float | None) -> str:
 def power(exponent: int) -> str:
     """Return a power of ten: ``10⁻³``."""
     return f"10{str(exponent).translate(_SUPERSCRIPTS)}"
+
+
+def span(low: float, high: float) -> str:
+    """Write a range of inputs: ``from −1 to 0.5``."""
+    return f"from {minus(f'{low:g}')} to {minus(f'{high:g}')}"
 
 
 def three_digits(value: float) -> str:

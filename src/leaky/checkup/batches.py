@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import length_hint
 from typing import Any
+
+from leaky.checkup.errors import CheckError
 
 _EXPECTED = "expected an array, a tuple (x, y) or a dict of arguments"
 
@@ -36,19 +39,19 @@ def batches(data: Any, batch_size: int | None = None) -> tuple[Iterable[Batch], 
         batch_size: of the split.
 
     Raises:
-        ValueError: the data are none of these or empty, or there is a batch size for what comes in batches. What
+        CheckError: a :class:`ValueError`; the data are none of these or empty, or there is a batch size for what comes in batches. What
             is wrong with a single batch is raised when it is reached.
     """
     if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
-        raise ValueError(f"batch_size: {batch_size!r}; expected a whole number of at least 1")
+        raise CheckError(f"batch_size: {batch_size!r}; expected a whole number of at least 1")
     if _is_whole(data):
         return _split(_batch(data, "data"), batch_size or BATCH_SIZE)
     if batch_size is not None:
-        raise ValueError(f"batch_size: {batch_size}, while the data come in batches; expected none")
+        raise CheckError(f"batch_size: {batch_size}, while the data come in batches; expected none")
     streams = isinstance(data, Iterable) and not isinstance(data, str | bytes | Mapping)
     if not streams:
-        raise ValueError(f"data: {type(data).__name__}; expected an array, a tuple (x, y), or an iterable of batches")
-    total = len(data) if isinstance(data, Sized) else None
+        raise CheckError(f"data: {type(data).__name__}; expected an array, a tuple (x, y), or an iterable of batches")
+    total = length_hint(data) or None
     return (_batch(each, f"data: batch {number}") for number, each in enumerate(data)), total
 
 
@@ -77,9 +80,9 @@ def _batch(data: Any, what: str) -> Batch:
         case _ if _is_array(data):
             batch = Batch((data,), {})
         case _:
-            raise ValueError(f"{what}: {type(data).__name__}; {_EXPECTED}")
+            raise CheckError(f"{what}: {type(data).__name__}; {_EXPECTED}")
     if not any(_is_array(a) and len(a.shape) for a in (*batch.positional, *batch.named.values())):
-        raise ValueError(f"{what}: holds no array with an axis of samples; {_EXPECTED}")
+        raise CheckError(f"{what}: holds no array with an axis of samples; {_EXPECTED}")
     return batch
 
 
@@ -87,7 +90,7 @@ def _split(whole: Batch, size: int) -> tuple[Iterator[Batch], int]:
     arrays = (*whole.positional, *whole.named.values(), *([] if whole.target is None else [whole.target]))
     lengths = {len(a) if len(a.shape) else -1 for a in arrays}
     if len(lengths) > 1:
-        raise ValueError(f"data: arrays of {' and '.join(map(str, sorted(lengths)))} samples; expected as many in each")
+        raise CheckError(f"data: arrays of {' and '.join(map(str, sorted(lengths)))} samples; expected as many in each")
     (samples,) = lengths
 
     def pieces() -> Iterator[Batch]:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from leaky.checkup.batches import Batch
+from leaky.checkup.errors import CheckError
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": F.cross_entropy,
@@ -25,11 +26,11 @@ def named_loss(loss: str | Callable[[Any, Any], Any]) -> Loss:
     """Return the loss of an output for a batch.
 
     Raises:
-        ValueError: there is no loss of this name; from the loss itself, the batch has no target,
+        CheckError: a :class:`ValueError`; there is no loss of this name; from the loss itself, the batch has no target,
             or the result is no scalar.
     """
     if not callable(loss) and loss not in (*LOSSES, "model"):
-        raise ValueError(f"loss: {loss!r} is unknown; expected {', '.join(LOSSES)}, model, or a function")
+        raise CheckError(f"loss: {loss!r} is unknown; expected {', '.join(LOSSES)}, model, or a function")
 
     def of(output: Any, batch: Batch) -> Tensor:
         if loss == "model":
@@ -39,9 +40,9 @@ def named_loss(loss: str | Callable[[Any, Any], Any]) -> Loss:
         elif isinstance(batch.target, Tensor):
             value = LOSSES[loss](output, batch.target)
         else:
-            raise ValueError("there is no target for the loss; expected batches (x, y)")
+            raise CheckError("there is no target for the loss; expected batches (x, y)")
         if not isinstance(value, Tensor) or value.numel() != 1:
-            raise ValueError(f"the loss is {type(value).__name__}, not a scalar tensor")
+            raise CheckError(f"the loss is {type(value).__name__}, not a scalar tensor")
         return value
 
     return of

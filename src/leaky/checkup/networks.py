@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from leaky.checkup.batches import BATCH_SIZE, Batch, batches
+from leaky.checkup.errors import CheckError
 from leaky.checkup.layers import read_layer
 from leaky.checkup.losses import Loss, named_loss
 from leaky.checkup.result import Check
@@ -47,10 +48,10 @@ def check_network(
         model.eval()
         with watch(model, gradients=loss is not None) as seen, torch.set_grad_enabled(loss is not None):
             for number, batch in enumerate(_reached(iter(stream))):
-                in_one_line(f"data: batch {number} failed", partial(run, batch), ValueError)
+                in_one_line(f"data: batch {number} failed", partial(run, batch), CheckError)
                 progress(number + 1, total)
         if not run.samples:
-            raise ValueError("data: no samples; expected at least one")
+            raise CheckError("data: no samples; expected at least one")
         sites = _with_layers(model, seen.sites, run.inputs)
     return Check(
         model=type(getattr(model, "_orig_mod", model)).__name__,
@@ -68,7 +69,7 @@ def _reached(stream: Iterator[Batch]) -> Iterator[Batch]:
     end = Batch((), {})
     number = 0
     while (
-        batch := in_one_line(f"data: batch {number} cannot be had", partial(next, stream, end), ValueError)
+        batch := in_one_line(f"data: batch {number} cannot be had", partial(next, stream, end), CheckError)
     ) is not end:
         number += 1
         if batch.samples:

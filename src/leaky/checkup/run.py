@@ -7,6 +7,7 @@ from collections.abc import Callable
 from os import PathLike, fspath
 from typing import Any, Literal
 
+from leaky.checkup.errors import CheckError
 from leaky.checkup.result import Check
 
 #: called after each batch with how many are done, and how many there are, if that is known
@@ -46,7 +47,7 @@ def check(
         progress: called with the number of batches done, and of all if known, after each.
 
     Raises:
-        ValueError: the data are empty or of no form known, the network fails on a batch (the text says on which and
+        CheckError: a :class:`ValueError`; the data are empty or of no form known, the network fails on a batch (the text says on which and
             how), or an argument is not what is expected.
         ImportError: the network's framework is not installed.
     """
@@ -57,10 +58,10 @@ def check(
         from leaky.checkup.graphs import check_graph
 
         if loss is not None:
-            raise ValueError("loss: an ONNX model has no gradients; expected none")
+            raise CheckError("loss: an ONNX model has no gradients; expected none")
         return check_graph(model, data, batch_size, **more)
     if not _is_network(model):
-        raise ValueError(
+        raise CheckError(
             f"model: {type(model).__name__}; expected a torch.nn.Module, an onnx.ModelProto or the path of an .onnx file"
         )
     from leaky.checkup.networks import check_network
@@ -86,8 +87,8 @@ def _check_range(input_range: Any) -> None:
         low, high = map(float, input_range)
         if not low <= high or abs(low) == float("inf") or abs(high) == float("inf"):
             raise ValueError
-    except (TypeError, ValueError):
-        raise ValueError(f"input_range: {input_range!r}; expected two numbers, the lower one first") from None
+    except (TypeError, CheckError):
+        raise CheckError(f"input_range: {input_range!r}; expected two numbers, the lower one first") from None
 
 
 def _quiet(done: int, total: int | None) -> None:

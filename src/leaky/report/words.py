@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leaky.wording import NOTHING, counted, difference, minus, number, p_value, plain, power, score, share, three_digits
+from leaky.wording import (
+    NOTHING,
+    counted,
+    difference,
+    minus,
+    number,
+    p_value,
+    plain,
+    power,
+    ranges,
+    score,
+    share,
+    span,
+    three_digits,
+)
 
 __all__ = [
     "NOTHING",
@@ -18,9 +32,11 @@ __all__ = [
     "p_value",
     "plain",
     "power",
+    "ranges",
     "score",
     "share",
     "shorten",
+    "span",
     "spread",
 ]
 

@@ -9,7 +9,7 @@ from leaky.checkup import causes
 from leaky.checkup.finding import Finding
 from leaky.checkup.rules.rule import SiteRule, doubt, some_of
 from leaky.checkup.seen import Bools, Seen
-from leaky.wording import counted, number, share
+from leaky.wording import counted, share, span
 
 if TYPE_CHECKING:
     from leaky.checkup.result import Check
@@ -90,9 +90,8 @@ class ProvedDead(SiteRule):
         if seen.proved is None or not seen.proved.any() or check.input_range is None:
             return
         stuck = seen.proved & ~seen.learns
-        low, high = (number(end) for end in check.input_range)
         are = "is" if seen.proved.sum() == 1 else "are"
-        text = f"{some_of(seen.proved).capitalize()} {are} never active for any input from {low} to {high}: proved by bounds on every layer."
+        text = f"{some_of(seen.proved).capitalize()} {are} never active for any input {span(*check.input_range)}: proved by bounds on every layer."
         yield self.finding(
             "problem" if stuck.any() else "remark",
             text,
