@@ -1,0 +1,107 @@
+"""Where a forward pass is: the path of the module whose forward runs, and the line of code that makes a call."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+
+# What wrappers put into the paths of the modules that they hold.
+_WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+
+_TORCH = str(Path(torch.__file__).parent / "_")[:-1]
+_LAYERS = str(Path(nn.__file__).parent / "modules" / "_")[:-1]
+_LEAKY = str(Path(__file__).parents[2] / "_")[:-1]
+_inside: dict[str, bool] = {}
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the model itself from within torch.compile, DataParallel and DistributedDataParallel."""
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            return model
+
+
+class Names:
+    """The stack of the modules whose forward runs, in the thread that made it.
+
+    A module is known by its path from the root; one that the root does not hold goes by the path of what calls it.
+    """
+
+    def __init__(self, root: nn.Module) -> None:
+        self._root = root
+        self._paths = {module: self.cleaned(path) for path, module in root.named_modules()}
+        self._stack: list[tuple[nn.Module, str]] = []
+        self._thread = threading.get_ident()
+        #: path of the innermost module; what it is, None if the root does not hold it; whether the root's forward runs
+        self.path = ""
+        self.module: nn.Module | None = None
+        self.inside = False
+
+    @staticmethod
+    def cleaned(path: str) -> str:
+        """Return a path without the names that wrappers put into it."""
+        return ".".join(part for part in path.split(".") if part not in _WRAPPERS)
+
+    @contextmanager
+    def following(self, end: Callable[[], None]) -> Iterator[None]:
+        """Follow the calls of modules; ``end`` is called when the root's forward has returned or failed."""
+
+        def enter(module: nn.Module, inputs: Any) -> None:
+            if threading.get_ident() == self._thread and (self.inside or module is self._root):
+                self._stack.append((module, self._paths.get(module, self.path)))
+                self._look()
+
+        def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+            if threading.get_ident() == self._thread and any(each is module for each, _ in self._stack):
+                while self._stack.pop()[0] is not module:
+                    pass
+                self._look()
+                if not self.inside:
+                    end()
+
+        handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+            self._stack.clear()
+            self._look()
+
+    def _look(self) -> None:
+        self.inside = bool(self._stack)
+        module, self.path = self._stack[-1] if self._stack else (None, "")
+        self.module = module if module in self._paths else None
+
+    @property
+    def depth(self) -> int:
+        """How many calls of the root are running: more than one if it calls itself."""
+        return sum(module is self._root for module, _ in self._stack)
+
+
+def source() -> str | None:
+    """Return the file and line that calls the operation now running: the innermost outside PyTorch's functions and us."""
+    frame = sys._getframe(1)
+    while frame is not None and _is_inside(frame.f_code.co_filename):
+        frame = frame.f_back  # type: ignore[assignment]
+    if frame is None or frame.f_code.co_filename.startswith("<eval_with_key>"):  # torch.fx's, made up
+        return None
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+
+
+def _is_inside(file: str) -> bool:
+    if file not in _inside:
+        _inside[file] = file.startswith(_LEAKY) or (file.startswith(_TORCH) and not file.startswith(_LAYERS))
+    return _inside[file]
