@@ -82,7 +82,7 @@ def test_it_says_so_where_the_numbers_do_not_tell(
     x = np.stack([rng.normal(size=300), -2 + 0.4 * np.sin(np.arange(300))], axis=1)
     for layer in (None, feeding(bias=[0.0, -0.3 * 6])):
         (finding,) = checked(see("relu", x, layer=layer)).problems
-        assert finding.cause == ("cause not told by these numbers" if layer is None else finding.cause)
+        assert finding.cause == ("not told by these numbers" if layer is None else finding.cause)
     assert "bias too low" in finding.cause
 
 
@@ -116,7 +116,7 @@ def test_why_gradients_vanish(rng: np.random.Generator, see: See, feeding: Feedi
 
     assert "flatten on both sides" in cause("tanh", 1.0)
     assert "weights too small for the depth before s0, s1, s2 and s3: a gain down to 0.354" in cause("relu", 0.5)
-    assert cause("relu", 1.41) == "cause not told by these numbers"
+    assert cause("relu", 1.41) == "not told by these numbers"
     assert "no gradient gets through s1" in cause("relu", 0.5, dead=True)
 
 

@@ -16,7 +16,7 @@ from leaky.wording import number
 if TYPE_CHECKING:
     from leaky.checkup.result import Check
 
-UNTOLD = "cause not told by these numbers"
+UNTOLD = "not told by these numbers"
 
 # How far from 1 a layer's gain is before it counts as a cause: over ten layers the signal then changes 50-fold.
 GAIN = 1.5
@@ -63,8 +63,7 @@ def _holds_down(part: Floats, largest: Floats, mean: Floats) -> Bools:
 
 def _bias(units: Bools, bias: Floats, mean: Floats, spread: Floats) -> str:
     away = np.abs(mean[units]) / np.where(spread[units] > 0, spread[units], np.nan)
-    span = f"{number(float(bias[units].min()))} to {number(float(bias[units].max()))}"
-    span = span if units.sum() > 1 else number(float(bias[units].min()))
+    span = " to ".join(dict.fromkeys(number(float(end)) for end in (bias[units].min(), bias[units].max())))
     far = f"; its mean lies {number(float(np.nanmin(away)))} or more spreads below 0" if np.isfinite(away).any() else ""
     return f"bias too low for the weights ({span}): without it, it would have been active{far}"
 

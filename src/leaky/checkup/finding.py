@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from leaky.wording import counted, listing, ranges
+from leaky.wording import listing, ranges
 
 Severity = Literal["problem", "remark"]
 
@@ -49,11 +49,9 @@ class Finding:
         return "; ".join(f"{name_units(c.units)}: {c.text}" if c.units else c.text for c in self.causes)
 
     @property
-    def where(self) -> str:
-        """The site, and how many of its units: ``layer1.relu, 3 of 64 units``."""
-        if self.site is None:
-            return "the network"
-        return f"{self.site}, {len(self.units)} of {counted(self.of, 'unit')}" if self.units else self.site
+    def extent(self) -> float:
+        """The share of the site's units that are concerned; 1 where it is the site or the network as a whole."""
+        return len(self.units) / self.of if self.units else 1.0
 
 
 def name_units(units: tuple[int, ...], most: int = 12) -> str:

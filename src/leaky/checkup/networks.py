@@ -19,7 +19,10 @@ from leaky.checkup.losses import Loss, named_loss
 from leaky.checkup.result import Check
 from leaky.checkup.run import InputRange, Progress
 from leaky.checkup.seen import Seen
-from leaky.evidence import Evidence, Site, batch_statistics
+from leaky.evidence import Evidence, Site
+from leaky.torch.watch import undisturbed, unwrapped, watch
+from leaky.torch.watch.names import Names
+from leaky.torch.watch.statistics import statistics
 from leaky.user_code import in_one_line
 
 # Inputs with more channels or features than this are taken as one: what is kept of them should stay small.
@@ -37,15 +40,11 @@ def check_network(
     progress: Progress,
 ) -> Check:
     """Run the network on the data and return what was seen; see :func:`leaky.check`."""
-    from leaky.torch.watch import watch
-    from leaky.torch.watch.traceless import undisturbed
-
     if isinstance(data, torch.utils.data.Dataset) and not isinstance(data, torch.utils.data.IterableDataset):
         data, batch_size = torch.utils.data.DataLoader(data, batch_size or BATCH_SIZE), None
     stream, total = batches(data, batch_size)
     run = _Run(model, None if loss is None else named_loss(loss))
     with undisturbed(model):
-        model.eval()
         with watch(model, gradients=loss is not None) as seen, torch.set_grad_enabled(loss is not None):
             for number, batch in enumerate(_reached(iter(stream))):
                 in_one_line(f"data: batch {number} failed", partial(run, batch), CheckError)
@@ -54,7 +53,7 @@ def check_network(
             raise CheckError("data: no samples; expected at least one")
         sites = _with_layers(model, seen.sites, run.inputs)
     return Check(
-        model=type(getattr(model, "_orig_mod", model)).__name__,
+        model=type(unwrapped(model)).__name__,
         samples=run.samples,
         sites=sites,
         inputs=run.inputs,
@@ -136,7 +135,7 @@ class _Run:
         if self.inputs is None or self.inputs.units != units:
             self.inputs = None  # they differ from batch to batch: there is no mean to speak of
             return
-        self.inputs.add(batch_statistics(x.float().cpu().numpy(), axis, (-math.inf, math.inf)))
+        self.inputs.add(statistics(x, axis, (-math.inf, math.inf)))
 
 
 def _is_floating(value: Any) -> bool:
@@ -147,11 +146,11 @@ def _with_layers(
     model: nn.Module, watched: dict[str, tuple[Site, Evidence]], inputs: Evidence | None
 ) -> dict[str, Seen]:
     """Return the sites with the layers that feed them."""
-    modules = {name.replace("_orig_mod.", ""): module for name, module in model.named_modules()}
+    modules = {Names.cleaned(path): module for path, module in unwrapped(model).named_modules()}
     sites = {}
     channels = None if inputs is None else inputs.units
     for name, (site, evidence) in watched.items():
-        module = modules.get(site.fed_by) if site.fed_by is not None else None
+        module = None if site.fed_by is None else modules.get(site.fed_by)
         layer = None if module is None else read_layer(module, site.units, channels)
         channels = None if layer is not None else channels  # only the first layer is fed by the network's inputs
         sites[name] = Seen(site, evidence, layer)

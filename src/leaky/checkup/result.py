@@ -64,6 +64,11 @@ class Check:
         return tuple(f for f in self.findings if f.severity == "problem")
 
     @property
+    def worst(self) -> tuple[Finding, ...]:
+        """The findings, those first that concern the network as a whole or most of a site's units."""
+        return tuple(sorted(self.findings, key=lambda f: (f.severity == "remark", -f.extent)))
+
+    @property
     def ok(self) -> bool:
         """Whether there is no problem."""
         return not self.problems
@@ -71,20 +76,24 @@ class Check:
     @property
     def headline(self) -> str:
         """The result in a sentence."""
-        sites, units = len(self.judged), sum(seen.site.units for seen in self.judged.values())
+        samples = counted(self.samples, "sample")
+        if not self.judged:
+            return f"No activation sites were seen on {samples}."
+        units = sum(seen.site.units for seen in self.judged.values())
         dead = sum(int(seen.dead.sum()) for seen in self.judged.values())
-        what = f"{counted(sites, 'site')} with {counted(units, 'unit')} on {counted(self.samples, 'sample')}"
-        if not sites:
-            return f"{self.model}: no activation sites were seen on {counted(self.samples, 'sample')}."
-        remarks = len(self.findings) - len(self.problems)
-        says = f"{counted(len(self.problems), 'problem')} and {counted(remarks, 'remark')}"
-        return f"{self.model}: {dead or 'no'} dead {'unit' if dead == 1 else 'units'} at {what}; {says}."
+        says = f"{f'{dead:,}' if dead else 'None'} of {counted(units, 'unit')} {'is' if dead < 2 else 'are'} dead"
+        problems, remarks = len(self.problems), len(self.findings) - len(self.problems)
+        where = f"at {counted(len(self.judged), 'site')} on {samples}"
+        return f"{says}, {where}; {counted(problems, 'problem')} and {counted(remarks, 'remark')}."
 
     def __repr__(self) -> str:
         names = [plain(name) for name in self.judged]
         width = max(map(len, ["site", *names[:_ROWS]]))
         width = min(width, 44)
-        lines = [plain(self.headline), f"{'site':{width}} {'units':>7} {'dead':>6} {'rare':>6} {'active':>9}"]
+        lines = [
+            plain(f"{self.model}: {self.headline}"),
+            f"{'site':{width}} {'units':>7} {'dead':>6} {'rare':>6} {'active':>9}",
+        ]
         for name, seen in zip(names[:_ROWS], self.judged.values(), strict=False):
             short = name if len(name) <= width else f"…{name[1 - width :]}"
             counts = f"{seen.site.units:7} {int(seen.dead.sum()):6} {int(seen.rare.sum()):6}"

@@ -24,8 +24,8 @@ def show_check(check: Check, console: Console) -> None:
         console.print(_table(check))
         console.print(Text("active: share of positions above 0; rare: active on less than 1 % of samples", style="dim"))
         console.print()
-    console.print(Text(words.plain(check.headline), style="bold"))
-    found = worst(check)
+    console.print(Text(words.plain(f"{check.model}: {check.headline}"), style="bold"))
+    found = check.worst
     for finding in found[:_WORST]:
         _show(finding, console)
     if len(found) > _WORST:
@@ -35,14 +35,9 @@ def show_check(check: Check, console: Console) -> None:
     if remedies := {f"{f.code} {f.title}": f.remedy for f in found[:_WORST]}:
         console.print(Text("\nWhat to do", style="bold"))
         for title, remedy in remedies.items():
-            console.print(Padding(Text.assemble((f"{title}: ", "bold"), remedy), (0, 0, 0, 2)))
+            console.print(Padding(Text.assemble((f"{title}: ", "bold"), remedy), (0, 0, 0, 2), expand=False))
     for note in (*check.notes, *_apart(check)):
         console.print(Text(words.plain(note), style="dim"))
-
-
-def worst(check: Check) -> list[Finding]:
-    """Return the findings, those first that concern the network or most of a site's units."""
-    return sorted(check.findings, key=lambda f: (f.severity == "remark", -(len(f.units) / f.of if f.units else 1)))
 
 
 def _apart(check: Check) -> list[str]:
@@ -79,6 +74,6 @@ def _show(finding: Finding, console: Console) -> None:
     title = Text.assemble((f"{finding.code} {finding.title}", _STYLE[finding.severity]), f" · {site}{units}")
     console.print()
     console.print(title)
-    console.print(Padding(Text(words.plain(finding.text)), (0, 0, 0, 2)))
+    console.print(Padding(Text(words.plain(finding.text)), (0, 0, 0, 2), expand=False))
     if finding.cause:
-        console.print(Padding(Text(words.plain(f"Cause: {finding.cause}.")), (0, 0, 0, 2)))
+        console.print(Padding(Text(words.plain(f"Cause: {finding.cause}.")), (0, 0, 0, 2), expand=False))

@@ -111,8 +111,10 @@ class Saturated(SiteRule):
             low, high = (f"{end:.3g}".replace("-", "−") for end in seen.site.limits)
             outside = f"below {low} or above {high}" if seen.saturates else f"above {high}"
             lies = "lies" if units.sum() == 1 else "lie"
-            text = f"{some_of(units).capitalize()} {lies} {outside}, where the gradient is lost, at {share(float(seen.beyond[units].min()))} of positions or more"
-            text += f"; {int(stuck.sum()):,} of them at all." if stuck.any() else "."
+            text = f"{some_of(units).capitalize()} {lies} {outside}, where hardly any gradient passes, "
+            least = float(seen.beyond[units].min())
+            text += "at every position" if least == 1 else f"at {share(least)} of positions or more"
+            text += f"; {int(stuck.sum()):,} of them at every one." if least < 1 and stuck.any() else "."
             yield self.finding(
                 "problem" if stuck.any() else "remark",
                 text + doubt(seen),

@@ -46,10 +46,9 @@ class VanishingGradient(GradientRule):
         (first, early), *_, (last, late) = norms.items()
         if early * FACTOR >= late:
             return ()
-        how = f"{number(late / early)} times smaller than" if early else "0, against"
-        text = f"On its way back from {last} to {first} the gradient is lost: {how} {number(late)} per sample."
-        if early:
-            text = f"The gradient at {first} is {number(early)} per sample, {how} at {last}."
+        less = f"{number(late / early)} times less" if early else "nothing"
+        text = f"Of the gradient at {last}, {number(late)} per sample, {less} arrives at {first}"
+        text += f": {number(early)}." if early else "."
         numbers = {"first": early, "last": late}
         return (self.finding("problem", text, causes=causes.of_vanishing(check), numbers=numbers),)
 

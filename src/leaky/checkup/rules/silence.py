@@ -24,9 +24,9 @@ class Silence(SiteRule):
             return
         stuck = units & ~seen.learns
         samples = counted(seen.evidence.samples, "sample")
-        were = "was" if units.sum() == 1 else "were"
+        were, it = ("was", "it") if units.sum() == 1 else ("were", "each")
         text = (
-            f"{some_of(units).capitalize()} {were} active on none of the {samples}; at 95 % confidence each is active on "
+            f"{some_of(units).capitalize()} {were} active on none of the {samples}; at 95 % confidence {it} is active on "
             f"at most {share(seen.bound)} of inputs like them."
         )
         if not stuck.any():
