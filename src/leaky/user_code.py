@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,6 @@ def one_line(error: BaseException) -> str:
 
 def _where(error: BaseException) -> str:
     """Return the line of the user's own code, not of a library that it called, at which an exception was raised."""
-    libraries = (str(Path(__file__).parent), "site-packages", "<frozen")
+    libraries = (str(Path(__file__).parent), sysconfig.get_path("stdlib"), "site-packages", "<frozen")
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(part in f.filename for part in libraries)]
     return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
