@@ -40,9 +40,9 @@ def named_loss(loss: str | Callable[[Any, Any], Any]) -> Loss:
         elif isinstance(batch.target, Tensor):
             value = LOSSES[loss](output, batch.target)
         else:
-            raise CheckError("there is no target for the loss; expected batches (x, y)")
+            raise ValueError("there is no target for the loss; expected batches (x, y)")
         if not isinstance(value, Tensor) or value.numel() != 1:
-            raise CheckError(f"the loss is {type(value).__name__}, not a scalar tensor")
+            raise ValueError(f"the loss is {type(value).__name__}, not a scalar tensor")
         return value
 
     return of

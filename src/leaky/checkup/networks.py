@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -12,10 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from leaky import wording
 from leaky.checkup.batches import BATCH_SIZE, Batch, batches
 from leaky.checkup.errors import CheckError
 from leaky.checkup.layers import read_layer
 from leaky.checkup.losses import Loss, named_loss
+from leaky.checkup.proofs import prove
 from leaky.checkup.result import Check
 from leaky.checkup.run import InputRange, Progress
 from leaky.checkup.seen import Seen
@@ -43,6 +46,7 @@ def check_network(
     if isinstance(data, torch.utils.data.Dataset) and not isinstance(data, torch.utils.data.IterableDataset):
         data, batch_size = torch.utils.data.DataLoader(data, batch_size or BATCH_SIZE), None
     stream, total = batches(data, batch_size)
+    model = unwrapped(model)  # watched, it would not run compiled, nor on many devices, anyway
     run = _Run(model, None if loss is None else named_loss(loss))
     with undisturbed(model):
         with watch(model, gradients=loss is not None) as seen, torch.set_grad_enabled(loss is not None):
@@ -52,15 +56,40 @@ def check_network(
         if not run.samples:
             raise CheckError("data: no samples; expected at least one")
         sites = _with_layers(model, seen.sites, run.inputs)
+        notes = list(seen.notes)
+        span = _prove(model, run, sites, input_range, notes)
     return Check(
-        model=type(unwrapped(model)).__name__,
+        model=type(model).__name__,
         samples=run.samples,
         sites=sites,
         inputs=run.inputs,
-        notes=tuple(seen.notes),
+        notes=tuple(notes),
         loss=loss is not None,
         trained=trained,
+        input_range=span,
     )
+
+
+def _prove(
+    model: nn.Module, run: _Run, sites: dict[str, Seen], input_range: InputRange, notes: list[str]
+) -> tuple[float, float] | None:
+    """Enter in the sites what can be proved, and return for which range of inputs; None if nothing was tried."""
+    x = run.only_input
+    if input_range is None or run.inputs is None or x is None or run.inputs.nonfinite.any():
+        if input_range not in (None, "data"):
+            notes.append("Nothing is proved: that takes networks with one input, of floats of one shape, all finite.")
+        return None
+    seen = float(run.inputs.smallest.min()), float(run.inputs.largest.max())
+    span = seen if input_range == "data" else (float(input_range[0]), float(input_range[1]))
+    if seen[0] < span[0] or seen[1] > span[1]:
+        notes.append(f"Data go beyond the range for which units are proved dead: they lie {wording.span(*seen)}.")
+    proved, stopped = prove(model, x.shape, x.dtype, span, x.argument)
+    if stopped:
+        notes.append(f"Proofs end where the network cannot be followed: {stopped}")
+    for name, units in proved.items():
+        if name in sites and sites[name].site.units == len(units):
+            sites[name] = replace(sites[name], proved=units)
+    return span
 
 
 def _reached(stream: Iterator[Batch]) -> Iterator[Batch]:
@@ -75,6 +104,15 @@ def _reached(stream: Iterator[Batch]) -> Iterator[Batch]:
             yield batch
 
 
+@dataclass(frozen=True)
+class _Input:
+    """The one tensor that a network takes."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    argument: str | None
+
+
 class _Run:
     """Runs a network on one batch after another, and looks at what goes in."""
 
@@ -83,6 +121,8 @@ class _Run:
         self.loss = loss
         self.samples = 0
         self.inputs: Evidence | None = None
+        #: None too where there are several, or of several shapes
+        self.only_input: _Input | None = None
         state = list(chain(model.parameters(), model.buffers()))
         floating = (t for t in state if t.is_floating_point())
         self._device = state[0].device if state else torch.device("cpu")
@@ -92,7 +132,7 @@ class _Run:
     def __call__(self, batch: Batch) -> None:
         positional = [self._tensor(a) for a in batch.positional]
         named = {name: self._tensor(a) for name, a in batch.named.items()}
-        self._note_inputs([a for a in (*positional, *named.values()) if isinstance(a, Tensor)])
+        self._note_inputs(positional, named)
         free = self.loss is not None and not self._learned
         if free:  # a gradient needs something to be taken by
             positional = [a.detach().requires_grad_() if _is_floating(a) else a for a in positional]
@@ -122,20 +162,26 @@ class _Run:
         tensor = torch.from_numpy(np.array(value))
         return tensor.to(self._device, self._dtype if tensor.is_floating_point() else torch.int64)
 
-    def _note_inputs(self, tensors: list[Tensor]) -> None:
+    def _note_inputs(self, positional: list[Any], named: dict[str, Any]) -> None:
         """Take in the statistics of the inputs, if there is one tensor of floats."""
-        floats = [t for t in tensors if t.is_floating_point()]
+        floats = [a for a in (*positional, *named.values()) if _is_floating(a)]
         if len(floats) != 1:
+            self.inputs = self.only_input = None
             return
-        x = floats[0].detach()
+        x = floats[0]
         axis = 1 if x.ndim > 1 and x.shape[1] <= _MOST_CHANNELS else None
         units = 1 if axis is None else x.shape[1]
-        if self.inputs is None and not self.samples:
-            self.inputs = Evidence(units)
+        only = (
+            _Input(tuple(x.shape[1:]), x.dtype, next(iter(named), None)) if len(positional) + len(named) == 1 else None
+        )
+        if not self.samples:
+            self.inputs, self.only_input = Evidence(units), only
+        if only != self.only_input:
+            self.only_input = None
         if self.inputs is None or self.inputs.units != units:
             self.inputs = None  # they differ from batch to batch: there is no mean to speak of
-            return
-        self.inputs.add(statistics(x, axis, (-math.inf, math.inf)))
+        else:
+            self.inputs.add(statistics(x, axis, (-math.inf, math.inf)))
 
 
 def _is_floating(value: Any) -> bool:
@@ -146,7 +192,7 @@ def _with_layers(
     model: nn.Module, watched: dict[str, tuple[Site, Evidence]], inputs: Evidence | None
 ) -> dict[str, Seen]:
     """Return the sites with the layers that feed them."""
-    modules = {Names.cleaned(path): module for path, module in unwrapped(model).named_modules()}
+    modules = {Names.cleaned(path): module for path, module in model.named_modules()}
     sites = {}
     channels = None if inputs is None else inputs.units
     for name, (site, evidence) in watched.items():

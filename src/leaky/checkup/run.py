@@ -87,7 +87,7 @@ def _check_range(input_range: Any) -> None:
         low, high = map(float, input_range)
         if not low <= high or abs(low) == float("inf") or abs(high) == float("inf"):
             raise ValueError
-    except (TypeError, CheckError):
+    except (TypeError, ValueError):
         raise CheckError(f"input_range: {input_range!r}; expected two numbers, the lower one first") from None
 
 

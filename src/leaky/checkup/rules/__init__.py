@@ -8,7 +8,6 @@ from leaky.checkup.rules.silence import Dead, DeadAtBirth, DeadLayer, ProvedDead
 __all__ = ["RULES", "Rule"]
 
 RULES: tuple[Rule, ...] = (
-    NotFinite(),
     DeadLayer(),
     ProvedDead(),
     Dead(),
@@ -20,4 +19,5 @@ RULES: tuple[Rule, ...] = (
     VanishingGradient(),
     ExplodingGradient(),
     ExplodingActivations(),
+    NotFinite(),
 )

@@ -118,6 +118,8 @@ class DeadLayer(SiteRule):
         dead = seen.dead
         text = f"Nothing gets through: {some_of(dead)} {'was' if dead.sum() == 1 else 'were'} active on none of the "
         text += f"{counted(seen.evidence.samples, 'sample')} (95 %: active on at most {share(seen.bound)} of inputs)."
+        if seen.proved is not None and seen.proved.any():
+            text += f" {some_of(seen.proved).capitalize()} can never be, which is proved."
         yield self.finding(
             "problem",
             text + doubt(seen),
