@@ -25,6 +25,7 @@ def check(
     batch_size: int | None = None,
     input_range: InputRange = "data",
     trained: bool = True,
+    max_memory: int | None = None,
     progress: Progress | None = None,
 ) -> Check:
     """Run a network on data and find its dead units, and what else its activations show.
@@ -44,6 +45,7 @@ def check(
         input_range: the lowest and the highest number in any input, for which units are to be proved dead; ``"data"``
             for those of the data seen, None to prove nothing.
         trained: False if the network is as it was made: what is dead then is dead at birth.
+        max_memory: the bytes that ONNX Runtime may take. A PyTorch network takes what a batch takes.
         progress: called with the number of batches done, and of all if known, after each.
 
     Raises:
@@ -59,7 +61,7 @@ def check(
 
         if loss is not None:
             raise CheckError("loss: an ONNX model has no gradients; expected none")
-        return check_graph(model, data, batch_size, **more)
+        return check_graph(model, data, batch_size, max_memory=max_memory, **more)
     if not _is_network(model):
         raise CheckError(
             f"model: {type(model).__name__}; expected a torch.nn.Module, an onnx.ModelProto or the path of an .onnx file"

@@ -65,7 +65,13 @@ def check(
         batches = load_data(data, batch_size=batch, trust=trust, max_memory=memory)
         with progress_bar("batches") as progress:
             result = run(
-                loaded, batches, loss=loss, input_range=span or "data", trained=not untrained, progress=progress
+                loaded,
+                batches,
+                loss=loss,
+                input_range=span or "data",
+                trained=not untrained,
+                max_memory=memory,
+                progress=progress,
             )
     if output is not None:
         # A file's name may hold bytes that are no text.

@@ -14,7 +14,7 @@ from leaky.report.rendering import render
 NEXT = (
     (
         "leaky compare --task mine.py:task --activation 'leaky_relu(0.1)'",
-        "trains your network with ReLU and with Leaky ReLU on the same seeds, and says whether the leak helps.",
+        "Train your network with ReLU and with Leaky ReLU on the same seeds, and see whether the leak helps:",
     ),
 )
 

@@ -12,12 +12,7 @@ from leaky.evidence import Batch, batch_statistics
 
 
 def statistics(tensor: Tensor, axis: int | None, limits: tuple[float, float]) -> Batch:
-    """Return the statistics of a floating tensor with the samples on axis 0, the units on ``axis`` (None: one unit).
-
-    Of a range of values (:mod:`leaky.torch.bounds`) they are those of its upper bounds.
-    """
-    if (bounds := getattr(tensor, "bounds", None)) is not None:  # a range, of leaky.torch.bounds: what it is at most
-        tensor = bounds.upper
+    """Return the statistics of a floating tensor with the samples on axis 0, the units on ``axis`` (None: one unit)."""
     tensor = tensor.detach()
     if not tensor.is_cpu:
         return on_device(tensor, axis, limits)
