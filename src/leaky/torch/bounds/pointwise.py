@@ -51,7 +51,7 @@ def _multiply(call: Call, a: Any, b: Any) -> Interval:
 def _divide(call: Call, a: Any, b: Any, *, rounding_mode: str | None = None) -> Interval | None:
     if rounding_mode is not None:
         return None
-    low, high = (torch.as_tensor(end) for end in call.ends(b))
+    low, high = _tensors(*call.ends(b))
     low = low.masked_fill((low <= 0) & (high >= 0), math.nan)
     corners = [left / right for left in call.ends(a) for right in (low, high)]
     return call.numbers.outward(_hull(*corners), 3)

@@ -61,6 +61,10 @@ class Ranged(Tensor):
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"Ranged({tuple(self.shape)}, {self.dtype}, {self.reason or 'known'})"
 
+    def data_ptr(self) -> int:
+        """Return where the bounds lie, by which tensors that share memory can be told."""
+        return self.bounds.lower.data_ptr()
+
     @classmethod
     def __torch_dispatch__(
         cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

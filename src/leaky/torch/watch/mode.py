@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from leaky.evidence import Evidence, Site
+from leaky.evidence import Batch, Evidence, Site
 from leaky.torch.watch import flow, names
 from leaky.torch.watch.forms import FORMS, Arguments, Form
 from leaky.torch.watch.labels import Label, Layout, along, layout
@@ -22,9 +22,11 @@ from leaky.torch.watch.origin import Origin, Origins
 from leaky.torch.watch.statistics import statistics
 from leaky.torch.watch.written import MARKS, WRITTEN, Written, is_data
 
+Statistics = Callable[[Tensor, int | None, tuple[float, float]], Batch]
+
 
 @contextmanager
-def watch(model: nn.Module, *, gradients: bool = False) -> Iterator[Watch]:
+def watch(model: nn.Module, *, gradients: bool = False, statistics: Statistics = statistics) -> Iterator[Watch]:
     """Watch the forward passes of a model, in this thread, for its activation sites and their evidence.
 
     Each call of the model is one batch, whose samples lie on axis 0 of its first input. Nothing is left behind when
@@ -33,9 +35,11 @@ def watch(model: nn.Module, *, gradients: bool = False) -> Iterator[Watch]:
     Args:
         model: as it is called, or within torch.compile, DataParallel or DistributedDataParallel.
         gradients: take in the gradients, too, that backward passes bring to the outputs of the sites.
+        statistics: what is taken in of a pre-activation, its samples on axis 0: from it, the axis of its units (None: one
+            unit) and the site's limits.
     """
     root = unwrapped(model)
-    seen = Watch(model, root, gradients)
+    seen = Watch(model, root, gradients, statistics)
     with ExitStack() as stack:
         if "torch._dynamo" in sys.modules:  # without it nothing is compiled
             stack.enter_context(torch.compiler.set_stance("force_eager"))
@@ -74,13 +78,14 @@ class _Meeting:
 class Watch(TorchDispatchMode):
     """What has been seen of a model's activation sites. Made by :func:`watch`."""
 
-    def __init__(self, model: nn.Module, root: nn.Module, gradients: bool) -> None:
+    def __init__(self, model: nn.Module, root: nn.Module, gradients: bool, statistics: Statistics) -> None:
         super().__init__()
         #: what could not be seen, and why
         self.notes: list[str] = []
         self._names = Names(root)
         self._origins = Origins(root, self._names)
         self._gradients = gradients
+        self._statistics = statistics
         self._plans: dict[Any, _Plan] = {}
         self._met: dict[Any, _Meeting | None] = {}
         self._calls: dict[Any, int] = {}
@@ -88,6 +93,10 @@ class Watch(TorchDispatchMode):
         self._samples = 0
         self._root = root
         self._note_what_hides(model, root)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or PyTorch loads its compiler, to keep it from what is not compiled in the first place
 
     @property
     def sites(self) -> dict[str, tuple[Site, Evidence]]:
@@ -208,7 +217,7 @@ class Watch(TorchDispatchMode):
             return key, None
         if form.threshold:
             x = x - form.threshold
-        met.evidence.add(statistics(x, arranged.axis, form.limits))
+        met.evidence.add(self._statistics(x, arranged.axis, form.limits))
         return key, arranged
 
     def _called(self, form: Form) -> tuple[str, str, str | None]:
