@@ -18,11 +18,11 @@ from leaky.checkup.batches import BATCH_SIZE, Batch, batches
 from leaky.checkup.errors import CheckError
 from leaky.checkup.layers import read_layer
 from leaky.checkup.losses import Loss, named_loss
-from leaky.checkup.proofs import prove
 from leaky.checkup.result import Check
 from leaky.checkup.run import InputRange, Progress
 from leaky.checkup.seen import Seen
 from leaky.evidence import Evidence, Site
+from leaky.torch.bounds import prove, ranged
 from leaky.torch.watch import undisturbed, unwrapped, watch
 from leaky.torch.watch.names import Names
 from leaky.torch.watch.statistics import statistics
@@ -83,12 +83,15 @@ def _prove(
     span = seen if input_range == "data" else (float(input_range[0]), float(input_range[1]))
     if seen[0] < span[0] or seen[1] > span[1]:
         notes.append(f"Data go beyond the range for which units are proved dead: they lie {wording.span(*seen)}.")
-    proved, stopped = prove(model, x.shape, x.dtype, span, x.argument)
-    if stopped:
-        notes.append(f"Proofs end where the network cannot be followed: {stopped}")
-    for name, units in proved.items():
-        if name in sites and sites[name].site.units == len(units):
-            sites[name] = replace(sites[name], proved=units)
+    # Two samples: of a single one the watch may not tell which axis is that of the samples.
+    low, high = (torch.full((2, *x.shape), end, dtype=torch.float64) for end in span)
+    bounded = ranged(low, high, x.dtype)
+    proofs = prove(model, **{x.argument: bounded}) if x.argument else prove(model, bounded)
+    for name, proof in proofs.sites.items():
+        if name in sites and sites[name].site.units == proof.site.units and not sites[name].saturates:
+            sites[name] = replace(sites[name], proved=np.asarray(proof.upper <= sites[name].limit))
+    if input_range != "data":  # who did not ask for proofs does not miss any
+        notes += [f"Not proved of all units: {note}" for note in proofs.notes]
     return span
 
 
