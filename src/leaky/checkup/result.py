@@ -81,7 +81,7 @@ class Check:
             return f"No activation sites were seen on {samples}."
         units = sum(seen.site.units for seen in self.judged.values())
         dead = sum(int(seen.dead.sum()) for seen in self.judged.values())
-        says = f"{f'{dead:,}' if dead else 'None'} of {counted(units, 'unit')} {'is' if dead < 2 else 'are'} dead"
+        says = f"{dead:,} of {counted(units, 'unit')} {'is' if dead == 1 else 'are'} dead"
         problems, remarks = len(self.problems), len(self.findings) - len(self.problems)
         where = f"at {counted(len(self.judged), 'site')} on {samples}"
         return f"{says}, {where}; {counted(problems, 'problem')} and {counted(remarks, 'remark')}."

@@ -101,7 +101,7 @@ class NotFinite(Rule):
     weights are not finite.
     """
 
-    code, title = "L012", "NaN or infinite"
+    code, title = "L012", "numbers that are not finite"
 
     def look(self, check: Check) -> tuple[Finding, ...] | None:
         """Return the sites where they occur; the first says where they come from."""
