@@ -345,7 +345,7 @@ def check(*arguments: str) -> int:
 
 
 def test_check_finds_the_dead_unit(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert check("net.py:network", "--data", "d.npz") == 1
+    assert check("net.py:network", "--data", "d.npz", "--prove") == 1
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert max(map(len, lines)) <= 80
@@ -377,7 +377,7 @@ def test_check_as_json_with_report(checked: Path, capsys: pytest.CaptureFixture[
 
 
 def test_check_before_training(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert check("net.py:network", "--data", "d.npz", "--untrained", "--range", "-999", "999") == 1
+    assert check("net.py:network", "--data", "d.npz", "--untrained") == 1
     assert "L004 units dead at birth" in capsys.readouterr().out
 
 

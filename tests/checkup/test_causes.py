@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -136,3 +137,10 @@ def test_where_what_is_not_finite_comes_from(
     site = see("relu", x, layer=feeding(bias=[0.0, np.nan]))
     assert "the inputs hold NaN" in checked(site, inputs=inputs(x)).findings[0].cause
     assert "weights or biases" in checked(site, inputs=inputs(x[1:])).findings[0].cause
+
+
+@pytest.mark.parametrize(("bias", "name"), [(0.0, "normalisation does not fit"), (-2.5, "bias too low")])
+def test_running_statistics_of_other_data(bias: float, name: str, see: See, feeding: Feeding, checked: Checked) -> None:
+    x = np.stack([np.sin(np.arange(300)), -1.5 + 0.4 * np.sin(np.arange(300))], axis=1)
+    layer = replace(feeding(bias=[0.0, bias]), kind="BatchNorm2d", inputs=1)
+    assert causes(checked(see("relu", x, layer=layer))) == {name: (1,)}

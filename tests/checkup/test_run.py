@@ -48,7 +48,7 @@ def found(check: leaky.Check) -> dict[str, tuple[int, ...]]:
 
 
 def test_planted_units_are_found(planted: nn.Sequential, x: np.ndarray) -> None:
-    check = leaky.check(planted, x)
+    check = leaky.check(planted, x, input_range="data")
     findings = found(check)
     assert findings["L002 1"] == (DEAD,)
     assert findings["L005 1"] == (RARE,)
@@ -65,7 +65,7 @@ def test_proofs_are_of_the_range_that_is_given(planted: nn.Sequential, x: np.nda
     x = x[:17]
     assert found(leaky.check(planted, x, input_range=(-4, 4)))["L002 1"] == (DEAD, RARE)
     assert found(leaky.check(planted, x, input_range=(-4, 70)))["L003 1"] == (RARE,)
-    unproved = leaky.check(planted, x, input_range=None)
+    unproved = leaky.check(planted, x)
     assert found(unproved)["L003 1"] == (DEAD, RARE)
     assert unproved.input_range is None
     narrow = leaky.check(planted, x, input_range=(-0.1, 0.1))
@@ -120,8 +120,8 @@ def test_data_of_every_form(planted: nn.Sequential, x: np.ndarray, y: np.ndarray
 def test_an_array_is_split(planted: nn.Sequential, x: np.ndarray) -> None:
     sizes = []
     planted.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
-    leaky.check(planted, x, batch_size=300, input_range=None)
-    leaky.check(planted, x[:70], input_range=None)
+    leaky.check(planted, x, batch_size=300)
+    leaky.check(planted, x[:70])
     assert sizes == [300, 300, 300, 100, 64, 6]
 
 
@@ -176,7 +176,7 @@ def test_without_a_loss_there_is_no_gradient(planted: nn.Sequential, x: np.ndarr
     leaky.check(planted, x)
     assert set(modes) == {(False, False)}
     modes.clear()
-    check = leaky.check(planted, (x, y), loss="cross_entropy", input_range=None)
+    check = leaky.check(planted, (x, y), loss="cross_entropy")
     assert set(modes) == {(True, False)}
     assert check.sites["1"].gradient is not None
     assert check.loss

@@ -47,6 +47,10 @@ def _silencers(seen: Seen, check: Check) -> Iterator[tuple[str, Bools, str | Cal
         yield "bias too low", _holds_down(bias, largest, mean), lambda units: _bias(units, bias, e.mean, e.spread)
     if (pull := _pull(seen, check)) is not None:
         yield "inputs not normalised", _holds_down(pull, largest, mean), _inputs(check)
+    if layer is not None and layer.bias is not None and "BatchNorm" in layer.kind:
+        # Normalised by their own statistics, pre-activations would spread by its weight about its bias.
+        text = "the running statistics of the normalisation before it are not those of these data: by them it would be active"
+        yield "normalisation does not fit", layer.bias > -2 * layer.norm, text
     if not check.trained:
         yield "initialisation", np.ones_like(still), "initialisation: its weights were drawn so"
     if layer is not None:

@@ -76,7 +76,7 @@ def _prove(
     """Enter in the sites what can be proved, and return for which range of inputs; None if nothing was tried."""
     x = run.only_input
     if input_range is None or run.inputs is None or x is None or run.inputs.nonfinite.any():
-        if input_range not in (None, "data"):
+        if input_range is not None:
             notes.append("Nothing is proved: that takes networks with one input, of floats of one shape, all finite.")
         return None
     seen = float(run.inputs.smallest.min()), float(run.inputs.largest.max())
@@ -90,8 +90,7 @@ def _prove(
     for name, proof in proofs.sites.items():
         if name in sites and sites[name].site.units == proof.site.units and not sites[name].saturates:
             sites[name] = replace(sites[name], proved=np.asarray(proof.upper <= sites[name].limit))
-    if input_range != "data":  # who did not ask for proofs does not miss any
-        notes += [f"Not proved of all units: {note}" for note in proofs.notes]
+    notes += [f"Not proved of all units: {note}" for note in proofs.notes]
     return span
 
 

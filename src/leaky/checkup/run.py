@@ -23,7 +23,7 @@ def check(
     *,
     loss: str | Callable[[Any, Any], Any] | None = None,
     batch_size: int | None = None,
-    input_range: InputRange = "data",
+    input_range: InputRange = None,
     trained: bool = True,
     max_memory: int | None = None,
     progress: Progress | None = None,
@@ -42,8 +42,8 @@ def check(
             ``"model"`` (the attribute ``loss`` of what the network returns), or a function of the output and the
             target (of a dict: the dict) that returns a scalar tensor. Without it no gradient is computed.
         batch_size: for data that are not in batches (default 64).
-        input_range: the lowest and the highest number in any input, for which units are to be proved dead; ``"data"``
-            for those of the data seen, None to prove nothing.
+        input_range: the lowest and the highest number in any input, for which units are to be proved dead, or
+            ``"data"`` for those of the data seen. It takes the time of some hundred samples; None proves nothing.
         trained: False if the network is as it was made: what is dead then is dead at birth.
         max_memory: the bytes that ONNX Runtime may take. A PyTorch network takes what a batch takes.
         progress: called with the number of batches done, and of all if known, after each.

@@ -32,13 +32,12 @@ def check(
         str | None, typer.Option(help="See gradients too: cross_entropy, mse, l1, bce, nll, or model.")
     ] = None,
     batch: Annotated[int, typer.Option(help="Samples in a batch.")] = 64,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Prove units dead for all inputs in the range of the data, by bounds.")
+    ] = False,
     span: Annotated[
         tuple[float, float] | None,
-        typer.Option(
-            "--range",
-            help="Prove units dead for all inputs from LO to HI. (default: those of the data)",
-            metavar="LO HI",
-        ),
+        typer.Option("--range", help="Prove units dead for all inputs from LO to HI.", metavar="LO HI"),
     ] = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="The network is as it was made.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Report to write (.html).")] = None,
@@ -68,7 +67,7 @@ def check(
                 loaded,
                 batches,
                 loss=loss,
-                input_range=span or "data",
+                input_range=span or ("data" if prove else None),
                 trained=not untrained,
                 max_memory=memory,
                 progress=progress,
