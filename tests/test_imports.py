@@ -18,7 +18,7 @@ ORDER = [
     {"_core", "definition", "files", "user_code", "wording"},
     {"function", "evidence"},
     {"torch", "jax", "keras", "onnx"},
-    {"activation"},
+    {"activation", "benchmark"},
     {"checkup"},
     {"conversion"},
     {"trials"},

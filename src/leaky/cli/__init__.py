@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from leaky.cli.bench import bench
 from leaky.cli.check import check
 from leaky.cli.compare import compare
 from leaky.cli.plot import plot
@@ -81,5 +82,5 @@ def _options(
     pass
 
 
-for _command in (check, compare, plot):
+for _command in (bench, check, compare, plot):
     app.command()(_command)
