@@ -99,7 +99,7 @@ def test_dead_at_birth(see: See, checked: Checked, codes: Codes) -> None:
     x = np.tile([[1.0, -1.0], [-1.0, -2.0]], (100, 1))
     check = checked(see("relu", x), trained=False)
     assert codes(check) == {"L004": (1,)}
-    assert check.findings[0].cause == "initialisation: its weights were drawn so"
+    assert check.findings[0].cause == "initialisation: drawn so, before any training"
 
 
 def test_what_is_proved_is_not_reported_as_merely_unseen(see: See, checked: Checked, codes: Codes) -> None:

@@ -52,7 +52,7 @@ def _silencers(seen: Seen, check: Check) -> Iterator[tuple[str, Bools, str | Cal
         text = "the running statistics of the normalisation before it are not those of these data: by them it would be active"
         yield "normalisation does not fit", layer.bias > -2 * layer.norm, text
     if not check.trained:
-        yield "initialisation", np.ones_like(still), "initialisation: its weights were drawn so"
+        yield "initialisation", np.ones_like(still), "initialisation: drawn so, before any training"
     if layer is not None:
         alone = largest - (0.0 if layer.bias is None else layer.bias)
         text = "its weights turn away from every input seen: with a bias of 0 it would be silent too"
