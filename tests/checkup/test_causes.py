@@ -103,6 +103,20 @@ def test_a_bias_is_blamed_only_if_it_decides(
     assert causes(checked(see("relu", x, layer=feeding(bias=[0.0, bias])))) == {name: (1,)}
 
 
+def test_a_bias_is_not_blamed_for_what_is_mostly_of_the_weights(see: See, feeding: Feeding, checked: Checked) -> None:
+    x = np.stack([np.sin(np.arange(300)), -10.1 + 10 * np.sin(np.arange(300))], axis=1)
+    check = checked(see("relu", x, layer=feeding(bias=[0.0, -0.3])))
+    assert check.problems[0].cause == "not told by these numbers"
+
+
+def test_inputs_are_not_blamed_where_they_do_not_add_up(see: See, feeding: Feeding, checked: Checked) -> None:
+    # The mean of the inputs, 6, times the weight would give −6, where −2 is seen: something lies between.
+    layer = feeding(bias=[0.0, 0.0], by_input=np.array([[1.0], [-1.0]]))
+    x = np.stack([np.sin(np.arange(300)), -2 + 0.4 * np.sin(np.arange(300))], axis=1)
+    check = checked(see("relu", x, layer=layer), inputs=inputs(np.full((300, 1), 6.0) + 0.1))
+    assert causes(check) == {"weights": (1,)}
+
+
 def test_why_gradients_vanish(rng: np.random.Generator, see: See, feeding: Feeding, checked: Checked) -> None:
     x = rng.normal(size=(200, 4))
 

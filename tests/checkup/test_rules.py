@@ -173,6 +173,8 @@ def test_not_finite(rng: np.random.Generator, see: See, checked: Checked) -> Non
     # A unit that is NaN on all samples is no dead unit.
     check = checked(see("first", np.full((200, 3), np.nan)))
     assert [f.code for f in check.findings] == ["L012"]
+    check = checked(see("first", np.full((200, 3), np.nan), "leaky_relu"))
+    assert [f.code for f in check.findings] == ["L012"]
 
 
 def test_what_is_no_activation_is_not_judged(see: See, checked: Checked) -> None:

@@ -220,6 +220,7 @@ def test_gradients_are_those_of_the_loss(
 
 
 def test_a_frozen_network_has_gradients_too(planted: nn.Sequential, x: np.ndarray, y: np.ndarray) -> None:
+    planted.register_parameter("unused", nn.Parameter(torch.ones(3)))  # no gradient reaches it
     learned = leaky.check(planted, (x, y), loss="cross_entropy").sites["1"].gradient
     planted.requires_grad_(False)
     assert leaky.check(planted, (x, y), loss="cross_entropy").sites["1"].gradient == pytest.approx(learned)
