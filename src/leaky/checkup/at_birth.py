@@ -161,7 +161,7 @@ def at_birth(
         for number in range(networks):
             for slope, tally in tallies.items():
                 _seed(seed + number)  # the same network for each slope
-                network = _in_training(factory(_activation(slope)) if takes_activation else factory())
+                network = _built(factory, slope if takes_activation else None)
                 x = _batch(inputs)
                 with watch(network) as seen, nullcontext() if takes_activation else _Sloped(slope):
                     output = network(x)
@@ -179,11 +179,12 @@ def _takes_activation(factory: Factory) -> bool:
     return any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
 
-def _activation(slope: float) -> Activation:
-    return Activation("leaky_relu", (slope,)) if slope else Activation("relu")
-
-
-def _in_training(network: nn.Module) -> nn.Module:
+def _built(factory: Callable[..., nn.Module], slope: float | None) -> nn.Module:
+    """Return a fresh network, for an activation of this slope or as it is, set for training but for dropout."""
+    if slope is None:
+        network = factory()
+    else:
+        network = factory(Activation("leaky_relu", (slope,)) if slope else Activation("relu"))
     network.train()
     for module in network.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
@@ -202,11 +203,11 @@ def _batch(inputs: Inputs) -> Tensor:
     return values
 
 
-class _Sloped(TorchDispatchMode):
+class _Sloped(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Gives ReLU and LeakyReLU another negative slope while it is on."""
 
     def __init__(self, slope: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._slope = slope
 
     @classmethod

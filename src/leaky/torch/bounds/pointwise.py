@@ -57,6 +57,11 @@ def _divide(call: Call, a: Any, b: Any, *, rounding_mode: str | None = None) -> 
     return call.numbers.outward(_hull(*corners), 3)
 
 
+@rule("reciprocal")
+def _reciprocal(call: Call, x: Interval) -> Interval | None:
+    return _divide(call, 1, x)
+
+
 @rule("square")
 def _square(call: Call, x: Interval) -> Interval:
     return _with_extreme(call, torch.square, x, 0.0)
@@ -64,11 +69,11 @@ def _square(call: Call, x: Interval) -> Interval:
 
 @rule("pow")
 def _power(call: Call, x: Any, exponent: Any) -> Interval | None:
-    if not isinstance(x, Interval) or exponent not in (2, 3):
+    if not isinstance(x, Interval) or not isinstance(exponent, int | float) or exponent not in (2, 3):
         return None
 
     def power(values: Tensor) -> Tensor:
-        return values**exponent
+        return torch.pow(values, exponent)
 
     slack = call.numbers.growth(_FUNCTION) * power(x.magnitude)
     lower, upper = _with_extreme(call, power, x, 0.0)
@@ -149,7 +154,9 @@ def _with_extreme(
     inside = (lower < place) & (place < upper)
     first, last = function(lower), function(upper)
     return call.numbers.outward(
-        _hull(first, last, torch.where(inside, at, first)), 2 + functions, call.numbers.growth(functions) * bool(functions)
+        _hull(first, last, torch.where(inside, at, first)),
+        2 + functions,
+        call.numbers.growth(functions) * bool(functions),
     )
 
 

@@ -60,12 +60,17 @@ def ranged(lower: ArrayLike | Tensor, upper: ArrayLike | Tensor, dtype: torch.dt
         ValueError: a bound is not finite, or the lower one is above the upper one.
     """
     # Memory for each element: networks may overwrite their input.
-    low, high = (end.clone(memory_format=torch.contiguous_format) for end in torch.broadcast_tensors(*map(_tensor, (lower, upper))))
+    low, high = (
+        end.clone(memory_format=torch.contiguous_format)
+        for end in torch.broadcast_tensors(_tensor(lower), _tensor(upper))  # type: ignore[no-untyped-call]
+    )
     for name, end in (("lower", low), ("upper", high)):
         if not bool(end.isfinite().all()):
             raise ValueError(f"{name}: {end[~end.isfinite()][0].item()}; expected finite numbers")
     if bool((above := low > high).any()):
-        raise ValueError(f"lower: {low[above][0].item()}, above upper: {high[above][0].item()}; expected lower <= upper")
+        raise ValueError(
+            f"lower: {low[above][0].item()}, above upper: {high[above][0].item()}; expected lower <= upper"
+        )
     bounds = torch.minimum(low, low.to(dtype).double()), torch.maximum(high, high.to(dtype).double())
     return Ranged(Interval(*bounds), dtype)
 
@@ -111,7 +116,7 @@ def follow(model: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
             model(*args, **kwargs)
     except Stopped as stop:
         return str(stop)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - of any kind that the network's code comes to
         # It may well have run on data: tensors that have none cannot do all that others can.
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return ""

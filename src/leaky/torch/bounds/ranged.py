@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 from leaky.torch.bounds import linear, moving, pointwise  # noqa: F401 - they fill the table of rules
-from leaky.torch.bounds.rounding import Interval, arithmetic
+from leaky.torch.bounds.rounding import Interval
 from leaky.torch.bounds.rules import RULES, Call
 
 aten = torch.ops.aten
@@ -41,13 +41,13 @@ class Ranged(Tensor):
     #: why nothing is known where nothing is
     reason: str
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
-    def __new__(cls, bounds: Interval, dtype: torch.dtype, reason: str = "") -> Ranged:
+    def __new__(cls, bounds: Interval, dtype: torch.dtype, reason: str = "") -> Self:
         """Return a tensor of the bounds' shape and layout."""
         like = bounds.lower
-        self: Ranged = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        self: Self = torch.Tensor._make_wrapper_subclass(
             cls,
             like.shape,
             strides=like.stride(),
@@ -66,7 +66,7 @@ class Ranged(Tensor):
         return self.bounds.lower.data_ptr()
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Return the operation's results as ranges."""

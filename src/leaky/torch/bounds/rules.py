@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -48,15 +48,16 @@ Result = Interval | None | Sequence[Interval | None]
 
 #: takes the call and the operation's arguments, with an Interval for each tensor that varies
 Rule = Callable[..., Result]
+R = TypeVar("R", bound=Rule)
 
 #: by name of the operation, without its overload
 RULES: dict[str, Rule] = {}
 
 
-def rule(*names: str) -> Callable[[Rule], Rule]:
+def rule(*names: str) -> Callable[[R], R]:
     """Register a rule for operations of ``torch.ops.aten``, all overloads of them."""
 
-    def register(function: Rule) -> Rule:
+    def register(function: R) -> R:
         RULES.update(dict.fromkeys(names, function))
         return function
 

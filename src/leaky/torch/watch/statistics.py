@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from leaky.evidence import Batch, batch_statistics
+
+#: takes pre-activations, the samples on axis 0, the axis of their units (None: one unit) and the site's limits
+Statistics = Callable[[Tensor, int | None, tuple[float, float]], Batch]
 
 
 def statistics(tensor: Tensor, axis: int | None, limits: tuple[float, float]) -> Batch:
