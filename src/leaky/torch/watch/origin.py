@@ -137,8 +137,9 @@ class Origins:
     def begin(self, inputs: Any) -> int:
         """Start a forward pass on these inputs; return the number of samples, the length of their first tensor."""
         self._known.clear()
-        if len(self._remembered) > _REMEMBERED:
+        if max(len(self._remembered), len(self._inputs)) > _REMEMBERED:
             self._remembered.clear()
+            self._inputs.clear()
         found = [tensor for tensor in tensors(inputs) if tensor.ndim]
         count = len(found[0]) if found else 1
         for number, tensor in enumerate(found):
