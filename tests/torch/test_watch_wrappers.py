@@ -217,7 +217,9 @@ def test_cells_called_step_by_step_are_seen_step_by_step() -> None:
                 state = self.cell(step, state)
             return state
 
-    assert found(Loop(), torch.randn(4, 3, 6)) == dict.fromkeys(("cell.relu()", "cell.relu()[1]", "cell.relu()[2]"), ("cell", 5, 8))
+    assert found(Loop(), torch.randn(4, 3, 6)) == dict.fromkeys(
+        ("cell.relu()", "cell.relu()[1]", "cell.relu()[2]"), ("cell", 5, 8)
+    )
 
 
 def test_modules_made_on_the_way_or_not_called_go_by_their_caller() -> None:
