@@ -340,6 +340,12 @@ def test_arrays_that_claim_too_much(content: bytes, tmp_path: Path) -> None:
     assert not Path("run").exists()
 
 
+@pytest.mark.parametrize("shape", ["(3, 3)", "(5, 3)"])
+def test_arrays_of_another_size_than_the_file(shape: str, tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_bytes(npy_of(header(shape), bytes(48)))
+    assert f"for shape {shape}, float32" in complaint(shapes, tmp_path / "x.npy")
+
+
 def test_headers_as_others_write_them(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     for shape, version in (("(4, 3)", 2), ("(4, 3)", 3), ("(4L, 3L)", 1)):

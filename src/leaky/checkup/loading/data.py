@@ -78,7 +78,7 @@ def load_data(spec: str, *, batch_size: int = 32, max_memory: int | None = None,
     max_memory = default_memory() if max_memory is None else max_memory
     suffix = Path(spec).suffix.lower()
     with reading(f"data: {spec!r}"):
-        is_folder = Path(spec).is_dir()
+        is_folder = spec != "" and Path(spec).is_dir()
     if is_folder:
         return _from_folder(spec, batch_size, max_memory)
     if suffix == ".npy":
@@ -169,8 +169,8 @@ def _converted(values: NDArray[Any], targets: bool) -> NDArray[Any]:
     """Return a copy in one of the two types that networks take: float32, and int64 for token ids and classes."""
     kind, size = values.dtype.kind, values.dtype.itemsize
     whole = kind != "f" if targets else kind in "ui" and size > 1
-    # What is beyond float32 becomes infinite, and is found as such.
-    with np.errstate(over="ignore"):
+    # What is beyond float32 becomes infinite, and is found as such; a signalling NaN is a NaN.
+    with np.errstate(over="ignore", invalid="ignore"):
         return values.astype(np.int64 if whole else np.float32)
 
 
