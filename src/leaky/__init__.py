@@ -22,6 +22,7 @@ from leaky.function import (
 
 if TYPE_CHECKING:
     from leaky import jax as jax
+    from leaky import onnx as onnx
     from leaky import torch as torch
     from leaky.activation import Activation as Activation
     from leaky.checkup import Check as Check
@@ -41,7 +42,7 @@ _LAZY = {
     "compare": "leaky.comparison",
     "write_report": "leaky.report",
 }
-_LAZY_MODULES = ("jax", "torch")
+_LAZY_MODULES = ("jax", "onnx", "torch")
 
 __all__ = [
     "Activation",
@@ -58,6 +59,7 @@ __all__ = [
     "leaky_relu_backward_from_mask",
     "leaky_relu_derivative",
     "leaky_relu_inverse",
+    "onnx",
     "set_num_threads",
     "sign_mask",
     "torch",

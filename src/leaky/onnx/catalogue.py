@@ -34,7 +34,7 @@ class Activation:
 
 def recognise(node: ir.Node) -> Activation | None:
     """Return the activation that a node is, or is the heart of; None if it is none."""
-    if node.domain not in ("", "ai.onnx", "com.microsoft"):
+    if node.domain not in ("", "com.microsoft"):
         return None
     rule = _RULES.get(node.op_type)
     return rule(node) if rule is not None else None
@@ -82,7 +82,7 @@ def _float(node: ir.Node, name: str, default: float) -> float:
 def _made_by(value: ir.Value | None, *operators: str) -> ir.Node | None:
     """Return the node that a value comes from, if it is one of these operators."""
     node = value.producer() if value is not None else None
-    return node if node is not None and node.op_type in operators and node.domain in ("", "ai.onnx") else None
+    return node if node is not None and node.op_type in operators and node.domain == "" else None
 
 
 def _consumed_with(node: ir.Node, operator: str, other: ir.Value | None) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from leaky.wording import listing, plain
+from leaky.wording import counted, listing, plain
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -51,11 +51,13 @@ class Inputs:
             ValueError: if an input is missing, or is of a type or shape that the model does not take.
         """
         arrays = {name: self._array(name, given) for name, given in self._by_name(batch).items()}
-        samples = next((len(array) for array in arrays.values() if array.ndim), 1)
+        having = [name for name, array in arrays.items() if array.ndim]
+        # where some inputs take any number of samples, one of a fixed first dimension is something else, such as a state
+        free = [name for name in having if not (dims := self._dims(name)) or dims[0] is None] or having
+        samples = len(arrays[free[0]]) if free else 1
         if not samples:
             raise ValueError("batches: a batch of no samples")
-        batched = frozenset(name for name, array in arrays.items() if array.ndim and len(array) == samples)
-        return Feed(arrays, samples, batched)
+        return Feed(arrays, samples, frozenset(name for name in free if len(arrays[name]) == samples))
 
     def fixed(self, feed: Feed) -> int | None:
         """Return the number of samples that the model takes at once, if it takes no other."""
@@ -72,7 +74,7 @@ class Inputs:
         given = list(batch) if isinstance(batch, list | tuple) else [batch]
         if len(given) < len(self.values):
             names = listing([repr(plain(name)) for name in self.values])
-            raise ValueError(f"batches: {len(given)} arrays; the model takes {len(self.values)}: {names}")
+            raise ValueError(f"batches: {counted(len(given), 'array')}; the model takes {len(self.values)}: {names}")
         return dict(zip(self.values, given, strict=False))
 
     def _array(self, name: str, given: object) -> NDArray[Any]:

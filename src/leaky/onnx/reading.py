@@ -15,7 +15,7 @@ from leaky.onnx.tensors import check_tensor
 from leaky.wording import plain
 
 # The domains whose operators ONNX Runtime brings along.
-DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "com.microsoft", "com.microsoft.nchwc"}
+DOMAINS = {"", "ai.onnx.ml", "ai.onnx.preview.training", "com.microsoft", "com.microsoft.nchwc"}
 
 # Nesting of If and Loop bodies, and nodes once every function is written out where it is called. Protobuf itself
 # refuses more than about 30 bodies in one another; functions that call functions could ask for 10^20 nodes.
@@ -70,6 +70,7 @@ def check(proto: onnx.ModelProto, folder: Path | None, max_memory: int | None) -
     Raises:
         ValueError: with what is wrong.
     """
+    _check_text(proto)
     if not proto.graph.node:
         raise ValueError("not an ONNX model: it has no operations")
     held = 0
@@ -91,12 +92,41 @@ def _parse(path: Path, max_memory: int | None) -> onnx.ModelProto:
     return proto
 
 
+def _check_text(proto: onnx.ModelProto) -> None:
+    """Check that what is to be text is: protobuf hands over bytes where it is none."""
+    stack = [proto]
+    while stack:
+        for field, value in stack.pop().ListFields():
+            several = value if field.is_repeated else [value]
+            if field.message_type is not None:
+                stack.extend(several)
+            elif field.type == field.TYPE_STRING and any(isinstance(each, bytes) for each in several):
+                raise ValueError(f"not an ONNX model: the text of a field {field.name!r} is not in UTF-8")
+
+
 def _check_by_onnx(proto: onnx.ModelProto, path: Path | None) -> None:
     dense = (tensor for tensor in _tensors(proto) if isinstance(tensor, onnx.TensorProto))
     # By path where there are external data, which it would otherwise look for in the working directory.
     external = any(uses_external_data(tensor) for tensor in dense)
     with said_of("not a sound ONNX model"):
         onnx.checker.check_model(str(path) if external else proto)
+        for part in (proto.graph, *proto.functions):
+            imports = (proto if part is proto.graph else part).opset_import
+            versions = {each.domain: each.version for each in imports}
+            for node in (node for body in _within(part) for node in body.node if "" in node.input):
+                _check_left_out(node, versions)
+
+
+_OPTIONAL = onnx.defs.OpSchema.FormalParameterOption.Optional
+
+
+def _check_left_out(node: onnx.NodeProto, versions: dict[str, int]) -> None:
+    """Check that only optional inputs are left out: ONNX Runtime crashes where others are."""
+    if node.domain in versions and onnx.defs.has(node.op_type, node.domain):
+        inputs = onnx.defs.get_schema(node.op_type, versions[node.domain], node.domain).inputs
+        for index, name in enumerate(node.input):
+            if not name and inputs[min(index, len(inputs) - 1)].option != _OPTIONAL:
+                raise ValueError(f"{node.op_type} {node.name!r} lacks its input {index}")
 
 
 def _attributes(part: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.AttributeProto]:

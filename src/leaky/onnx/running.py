@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Runner:
 
     def __init__(self, model: ir.Model, taps: dict[str, Tap], sizes: dict[str, int], max_memory: int | None) -> None:
         self.limit = None if max_memory is None else max_memory // _SHARE
+        self._max_memory = max_memory
         self._taps = taps
         _cap(max_memory)
         options = _options(_folder(model), max_memory)
@@ -57,7 +59,7 @@ class Runner:
         return groups
 
     def _session(self, proto: onnx.ModelProto, options: ort.SessionOptions) -> ort.InferenceSession:
-        with said_of("ONNX Runtime does not take the model"):
+        with self._said_of("ONNX Runtime does not take the model"):
             return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def run(self, arrays: Arrays) -> Iterator[tuple[str, Output]]:
@@ -70,13 +72,23 @@ class Runner:
         options.log_severity_level = _SILENT
         for session, sites in self._sessions:
             names = list(dict.fromkeys(name for site in sites for name in self._names(site)))
-            with said_of("ONNX Runtime cannot run the model"):
+            with self._said_of("ONNX Runtime cannot run the model"):
                 outputs = dict(zip(names, session.run(names, arrays, options), strict=True))
             for site in sites:
                 tap = self._taps[site]
                 values = outputs[tap.values]
                 if values.size:
                     yield site, values if tap.shapes is None else _record(values, outputs[tap.shapes])
+
+    @contextmanager
+    def _said_of(self, what: str) -> Iterator[None]:
+        with said_of(what):
+            try:
+                yield
+            except Exception as error:
+                if self._max_memory is not None and "is smaller than requested bytes" in str(error):
+                    raise ValueError(f"it takes more than the {self._max_memory:,} bytes allowed") from error
+                raise
 
     def _names(self, site: str) -> list[str]:
         tap = self._taps[site]

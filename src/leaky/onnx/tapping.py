@@ -75,10 +75,10 @@ class _Tapper:
         return self.replaced.get(found.activation.value, found.activation.value)
 
     def _output(self, graph: ir.Graph, value: ir.Value) -> ir.Value:
-        """Return a value of the main graph as one of its outputs, in a type that NumPy has."""
+        """Return a value of the main graph as one of its outputs."""
         if value in graph.outputs:
             return value
-        if value.is_graph_input() or value.dtype == ir.DataType.BFLOAT16:
+        if value.is_graph_input():
             value = self._cast(graph, value)
         graph.outputs.append(value)
         return value

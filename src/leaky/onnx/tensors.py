@@ -13,6 +13,7 @@ from leaky.wording import plain
 
 _FIELDS = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 
+_KEYS = {"location", "offset", "length", "checksum", "basepath"}
 _MOST_DIMENSIONS = 64  # NumPy's own limit
 
 
@@ -84,6 +85,8 @@ def _check_embedded(tensor: onnx.TensorProto, size: int) -> None:
 
 def _check_external(tensor: onnx.TensorProto, size: int, folder: Path | None) -> None:
     entries = {entry.key: entry.value for entry in tensor.external_data}
+    if len(entries) < len(tensor.external_data) or not entries.keys() <= _KEYS:
+        raise ValueError(f"external data with {plain(', '.join(e.key for e in tensor.external_data))[:80]!r}")
     file = _confined(entries.get("location", ""), folder)
     offset = _number("offset", entries.get("offset", "0"))
     length = _number("length", entries.get("length", str(size)))

@@ -105,7 +105,10 @@ class _Watcher:
 
     def _rehearse(self, runner: Runner, feed: Feed) -> None:
         """Find out, by two small runs, where each site has the samples, and how many fit in memory."""
-        one = {site: (shape_of(output), _nbytes(output)) for site, output in runner.run(feed.part(0, 1))}
+        try:
+            one = {site: (shape_of(output), _nbytes(output)) for site, output in runner.run(feed.part(0, 1))}
+        except ValueError:  # it may yet run on the whole batch, and says what is wrong if it does not
+            return
         try:
             two = {site: shape_of(output) for site, output in runner.run(feed.part(0, _TWO))}
         except ValueError:  # it reshapes to a fixed shape, for instance
