@@ -381,6 +381,24 @@ def test_check_before_training(checked: Path, capsys: pytest.CaptureFixture[str]
     assert "L004 units dead at birth" in capsys.readouterr().out
 
 
+def test_check_of_networks_at_birth(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    narrow = (
+        "from torch import nn\n\ndef born():\n    parts = [p for _ in range(8) for p in (nn.Linear(2, 2), nn.ReLU())]\n"
+    )
+    (checked / "born.py").write_text(narrow + "    return nn.Sequential(nn.Linear(4, 2), *parts)\n")
+    assert check("born.py:born", "--data", "d.npz", "--at-birth", "20") == 0
+    out, err = capsys.readouterr()
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.startswith("Born dead, of 20 networks on 64 samples")
+    assert [line.split()[0] for line in out.splitlines()[2:6]] == ["0", "0.01", "0.1", "0.2"]
+    assert " 0.0 (0.0–" in out.splitlines()[3]
+    assert err == ""
+    assert check("born.py:born", "--data", "d.npz", "--at-birth", "20", "--json") == 0
+    births = json.loads(capsys.readouterr().out)["births"]
+    assert births[0]["unit"]["value"] > births[1]["unit"]["value"] == 0
+    assert check("born.py:born", "--data", "d.npz", "--at-birth", "0") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -24,7 +24,7 @@ from leaky.checkup.seen import Seen
 from leaky.evidence import Evidence, Site
 from leaky.torch.bounds import prove, ranged
 from leaky.torch.watch import undisturbed, unwrapped, watch
-from leaky.torch.watch.names import Names
+from leaky.torch.watch.names import cleaned
 from leaky.torch.watch.statistics import statistics
 from leaky.user_code import in_one_line
 
@@ -194,7 +194,7 @@ def _with_layers(
     model: nn.Module, watched: dict[str, tuple[Site, Evidence]], inputs: Evidence | None
 ) -> dict[str, Seen]:
     """Return the sites with the layers that feed them."""
-    modules = {Names.cleaned(path): module for path, module in model.named_modules()}
+    modules = {cleaned(path): module for path, module in model.named_modules()}
     sites = {}
     channels = None if inputs is None else inputs.units
     for name, (site, evidence) in watched.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, reduce
 from typing import Any
 
@@ -182,10 +182,14 @@ def _summed(one: Evidence, other: Evidence) -> Evidence:
     return both
 
 
+_COUNTS = ("samples", "positions", "active_samples", "active_positions", "low", "high", "nonfinite")
+_NUMBERS = ("smallest", "largest", "mean", "spread", "share", "total", "total_squares", "total_positive")
+_GRADIENT = ("gradient", "gradient_positions")
+
+
 def _evidence(evidence: Evidence, loss: bool) -> dict[str, Any]:
     """Return the numbers of each unit."""
-    names = [each.name for each in fields(evidence) if loss or not each.name.startswith("gradient")]
-    numbers = {name: getattr(evidence, name) for name in (*names, "mean", "spread", "share")}
+    numbers = {name: getattr(evidence, name) for name in (*_COUNTS, *_NUMBERS, *(_GRADIENT if loss else ()))}
     return {name: _json(v.value() if isinstance(v, ExactSum) else v) for name, v in numbers.items()}
 
 

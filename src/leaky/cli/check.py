@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from leaky.cli.at_birth import show_at_birth
 from leaky.cli.output import ResultConsole, check_output, messages, progress_bar
 
 
@@ -40,6 +41,9 @@ def check(
         typer.Option("--range", help="Prove units dead for all inputs from LO to HI.", metavar="LO HI"),
     ] = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="The network is as it was made.")] = False,
+    at_birth: Annotated[
+        int | None, typer.Option(help="Build the network so many times instead, and say how often it is born dead.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Report to write (.html).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
     trust: Annotated[
@@ -58,6 +62,8 @@ def check(
     if output is not None:
         check_output(output, (".html",))
     memory = None if max_memory is None else bytes_of(max_memory)
+    if at_birth is not None:
+        return show_at_birth(model, data, at_birth, batch=batch, trust=trust, memory=memory, as_json=as_json)
     # Whatever a user's file prints must not end up in the result.
     with messages(), redirect_stdout(sys.stderr):
         loaded = load_model(model, network=network, trust=trust, max_memory=memory)
