@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from leaky.checkup.errors import CheckError
 from leaky.wording import plain
 
 # Names out of a file are shortened in messages: one may be as long as the file.
 _LONGEST_NAME = 60
 
 
-class LoadingError(ValueError):
+class LoadingError(CheckError):
     """A model or data that cannot be loaded; the text says why in one line, without control characters."""
 
     def __init__(self, text: str) -> None:

@@ -129,20 +129,10 @@ def _extremes(x: Tensor, axis: int | None) -> Batch:
     others = tuple(i for i in range(x.ndim) if i != axis)
     units = 1 if axis is None else x.shape[axis]
     known = ~np.isnan(lower).any(axis=others).reshape(units)
-    none, zero = np.zeros(units, np.int64), np.zeros(units)
+    smallest = np.where(known, lower.min(axis=others).reshape(units), -math.inf)
+    largest = np.where(known, upper.max(axis=others).reshape(units), math.inf)
     return Batch(
-        samples=len(x),
-        positions=x.numel() // units,
-        active_samples=none,
-        active_positions=none,
-        low=none,
-        high=none,
-        nonfinite=none,
-        smallest=np.where(known, lower.min(axis=others).reshape(units), -math.inf),
-        largest=np.where(known, upper.max(axis=others).reshape(units), math.inf),
-        total=zero,
-        total_squares=zero,
-        total_positive=zero,
+        len(x), x.numel() // units, np.zeros((5, units), np.int64), np.stack([smallest, largest]), np.zeros((3, units))
     )
 
 

@@ -62,6 +62,11 @@ def gated(kind: str, form: str) -> Form:
     return Form(kind, form, ({"silu": _SILU, "gelu": _GELU, "mish": _MISH}[kind], math.inf))
 
 
+def swish(rate: float) -> Form:
+    """Return a SiLU of ``rate * x``, over ``rate``."""
+    return Form("silu", f"x * sigmoid({rate:g} * x)", (_SILU / rate, math.inf))
+
+
 def _hardtanh(form: str, low: float, high: float) -> Form:
     kind = {(0.0, 6.0): "relu6", (0.0, math.inf): "relu"}.get((low, high), "hardtanh")
     return Form(kind, "relu6" if form == "hardtanh" and kind == "relu6" else form, (float(low), float(high)))
