@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from leaky import onnx as onnx
     from leaky import torch as torch
     from leaky.activation import Activation as Activation
+    from leaky.checkup import Check as Check
+    from leaky.checkup import check as check
     from leaky.comparison import Comparison as Comparison
     from leaky.comparison import compare as compare
     from leaky.report import write_report as write_report
@@ -33,8 +35,10 @@ if TYPE_CHECKING:
 # Public names that need more than NumPy, each with the module that holds it.
 _LAZY = {
     "Activation": "leaky.activation",
+    "Check": "leaky.checkup",
     "Comparison": "leaky.comparison",
     "Task": "leaky.trials",
+    "check": "leaky.checkup",
     "compare": "leaky.comparison",
     "write_report": "leaky.report",
 }
@@ -42,8 +46,10 @@ _LAZY_MODULES = ("jax", "onnx", "torch")
 
 __all__ = [
     "Activation",
+    "Check",
     "Comparison",
     "Task",
+    "check",
     "compare",
     "gain",
     "get_num_threads",

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from leaky.evidence import Evidence, Site, batch_statistics
+from leaky.evidence import Evidence, Site, batch_statistics_of
 from leaky.onnx import reading, shapes
 from leaky.onnx.feeding import Feed, Inputs
 from leaky.onnx.hiding import hidden, some
@@ -148,7 +148,7 @@ class _Watcher:
         site, evidence = self.seen.sites[found.name]
         if site.units != (1 if site.axis is None or axis is None else x.shape[axis]):
             raise ValueError(f"batches: {plain(site.name)!r} has {site.units} units in one and others in another")
-        evidence.add(batch_statistics(x, None if site.axis is None else axis, site.limits))
+        evidence.add(batch_statistics_of(x, None if site.axis is None else axis, site.limits))
 
     def finished(self) -> Watched:
         """Return what was seen, the sites in the order of computation."""

@@ -1,0 +1,200 @@
+"""Watching a model: each operation of its forward passes is looked at, before it runs."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from leaky.evidence import Evidence, Site
+from leaky.torch.watch import flow, names
+from leaky.torch.watch.forms import FORMS, Arguments, Form
+from leaky.torch.watch.gradients import Gradients
+from leaky.torch.watch.names import Names, unwrapped
+from leaky.torch.watch.origin import UNKNOWN, Call, Origins, Rule
+from leaky.torch.watch.sites import Meeting, Sites
+from leaky.torch.watch.statistics import Statistics, statistics
+from leaky.torch.watch.written import MARKS, WRITTEN, Written
+
+
+@contextmanager
+def watch(model: nn.Module, *, gradients: bool = False, statistics: Statistics = statistics) -> Iterator[Watch]:
+    """Watch the forward passes of a model, in this thread, for its activation sites and their evidence.
+
+    Each call of the model is one batch, whose samples lie on axis 0 of its first input. Nothing is left behind when
+    the context is left, however it is; the model's state is not looked after: see :func:`undisturbed`.
+
+    Args:
+        model: as it is called, or within torch.compile, DataParallel or DistributedDataParallel.
+        gradients: take in the gradients, too, that backward passes bring to the outputs of the sites.
+        statistics: what is taken in of pre-activations: another function in place of the customary one.
+    """
+    root = unwrapped(model)
+    seen = Watch(model, root, gradients, statistics)
+    with ExitStack() as stack:
+        if "torch._dynamo" in sys.modules:  # without it nothing is compiled
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", "Using `torch.compile.module.` when there are global hooks")
+        fast = torch.backends.mha.get_fastpath_enabled()
+        stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
+        torch.backends.mha.set_fastpath_enabled(False)  # it would hide the activation of nn.TransformerEncoderLayer
+        stack.enter_context(seen._names.following(seen._begin, seen._end))
+        stack.enter_context(seen)
+        yield seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be done about an operation, worked out when it is first met."""
+
+    arguments: tuple[str, ...]
+    form: Callable[[Arguments], Form | None] | None
+    written: Callable[[Call], Written | None] | None
+    mark: Callable[[Call, Any], Any] | None
+    rule: Rule
+    #: whether it is only a name for other operations, which inference mode does not take apart
+    composite: bool
+
+
+class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """What has been seen of a model's activation sites. Made by :func:`watch`."""
+
+    supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # what keeps TorchDynamo out imports it first; here nothing is compiled anyhow
+
+    def __init__(self, model: nn.Module, root: nn.Module, gradients: bool, statistics: Statistics) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        #: what could not be seen, and why
+        self.notes: list[str] = []
+        self._names = Names(root)
+        parameters = root.named_parameters(remove_duplicate=False)
+        self._origins = Origins({names.cleaned(path): parameter for path, parameter in parameters})
+        self._sites = Sites(self._names, statistics)
+        self._gradients = Gradients() if gradients else None
+        self._plans: dict[Any, _Plan] = {}
+        self._root = root
+        self._note_what_hides(model)
+
+    @property
+    def sites(self) -> dict[str, tuple[Site, Evidence]]:
+        """The sites by their names, in the order in which they were first met."""
+        return self._sites.found()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, and look at it if it belongs to a forward pass of the model."""
+        kwargs = kwargs or {}
+        if not self._names.inside or torch._C._current_graph_task_id() != -1:  # -1: no backward pass is running
+            return func(*args, **kwargs)
+        plan = self._plans.get(func) or self._planned(func)
+        if plan.composite:
+            with self:
+                return func.decompose(*args, **kwargs)
+        if self._gradients:
+            self._gradients.ask()
+        given = dict(zip(plan.arguments, args, strict=False))
+        given.update(kwargs)
+        origins = self._origins
+        origins.here = self._names.path
+        call = origins.call(given)
+        met = self._look(plan, call) if plan.form or plan.written else None
+        mark = plan.mark and plan.mark(call, met and met.key)
+        out = func(*args, **kwargs)
+        origins.follow(func, plan.rule, call, out)
+        if mark is not None:
+            origins.mark(out, mark)
+        if met is not None and self._gradients:
+            self._gradients.want(out, out is next(iter(given.values())), met.layout, met.evidence)
+        return out
+
+    def _planned(self, func: Any) -> _Plan:
+        if isinstance(func, OpOverload):
+            space, _, name = func._schema.name.partition("::")
+            arguments = tuple(argument.name for argument in func._schema.arguments)
+        else:  # an operation on functions, such as torch.cond
+            space, name, arguments = "higher", func.name(), tuple(map(str, range(100)))
+        if space == "aten":
+            name = name.rstrip("_")
+            rule = flow.RULES.get(name, flow.elementwise)
+            plan = _Plan(arguments, FORMS.get(name), WRITTEN.get(name), MARKS.get(name), rule, func._can_decompose())
+        else:
+            plan = _Plan(arguments, None, None, None, flow.opaque, False)
+            if not space.startswith(("prim", "profiler", "c10d", "_c10d")):
+                self._note(f"{self._here}: what {space}::{name} does inside is not seen")
+        self._plans[func] = plan
+        return plan
+
+    def _look(self, plan: _Plan, call: Call) -> Meeting | None:
+        """Take in the evidence, if the operation is a site."""
+        form = plan.form and plan.form(call.given)
+        if form is not None:
+            name, x = next(iter(call.given.items()))
+            written: Written | None = Written(x, call[name] or UNKNOWN, form)
+        else:
+            written = plan.written and plan.written(call)
+        if written is None:
+            return None
+        x = written.x
+        if not x.is_floating_point() or not x.numel() or isinstance(self._names.module, nn.RNNBase):
+            return None
+        if x.layout != torch.strided or x.is_nested:
+            self._note(f"{self._here}: {written.form.form} of a tensor that is not dense is not seen")
+            return None
+        return self._sites.meet(written)
+
+    def _begin(self, inputs: Any) -> None:
+        self._sites.begin(self._origins.begin(inputs))
+        if self._gradients:
+            self._gradients.begin()
+
+    def _end(self) -> None:
+        if self._gradients:
+            self._gradients.end()
+        self._origins.end()
+
+    def backward(self, loss: Tensor) -> None:
+        """Have the gradients of a loss taken in; unlike ``loss.backward()``, this leaves the parameters' own alone."""
+        wanted = [parameter for parameter in self._root.parameters() if parameter.requires_grad]
+        if not wanted or not loss.requires_grad:
+            return
+        try:
+            torch.autograd.grad(loss, wanted, allow_unused=True)
+        except RuntimeError as error:
+            if "checkpoint" not in str(error).lower():
+                raise
+            self._note("gradients are not seen beyond torch.utils.checkpoint with use_reentrant=True")
+
+    @property
+    def _here(self) -> str:
+        return self._names.path or "the model"
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def _note_what_hides(self, model: nn.Module) -> None:
+        if isinstance(model, nn.DataParallel) and len(model.device_ids) > 1:
+            self._note("DataParallel runs copies of the model in threads of their own, which are not seen")
+        scripted: list[str] = []
+        for path, module in self._root.named_modules():
+            name = names.cleaned(path) or "the model"
+            if isinstance(module, torch.jit.ScriptModule):
+                if not any(path.startswith(f"{other}.") or not other for other in scripted):
+                    scripted.append(path)
+                    self._note(f"{name}: TorchScript keeps the names of its modules to itself")
+            elif isinstance(module, nn.RNNBase):
+                kind = type(module).__name__
+                self._note(f"{name}: nn.{kind} does its steps in one call: its units are not seen")
