@@ -46,7 +46,7 @@ def sites(model: Callable[..., onnx.ModelProto], text: str, opset: int = 20) -> 
         ("y = LeakyRelu<alpha = 0.3>(h)", "leaky_relu", "LeakyRelu", (-INF, INF), 0.3),
         ("y = PRelu(h, tenth)", "prelu", "PRelu", (-INF, INF), 0.1),
         ("y = PRelu(h, slopes)", "prelu", "PRelu", (-INF, INF), (0.1, -0.2, 0, 1.5)),
-        ("y = ThresholdedRelu<alpha = 0.5>(h)", "threshold", "ThresholdedRelu", (0.5, INF), None),
+        ("y = ThresholdedRelu<alpha = 0.5>(h)", "threshold", "ThresholdedRelu", (0, INF), None),
         ("y = Clip(h, zero)", "relu", "Clip(0)", (0, INF), None),
         ("y = Clip(h, zero, huge)", "relu", "Clip(0)", (0, INF), None),
         ("y = Clip(h, zero, six)", "relu6", "Clip(0, 6)", (0, 6), None),
@@ -70,26 +70,26 @@ def sites(model: Callable[..., onnx.ModelProto], text: str, opset: int = 20) -> 
         ("y = Sigmoid(h)", "sigmoid", "Sigmoid", (-5.98645, 5.98645), None),
         ("y = Tanh(h)", "tanh", "Tanh", (-2.993223, 2.993223), None),
         ("y = HardSigmoid(h)", "hardsigmoid", "HardSigmoid", (-2.5, 2.5), None),
-        ("s = Sigmoid(h) y = Mul(s, h)", "silu", "x · Sigmoid(x)", (-INF, INF), None),
+        ("s = Sigmoid(h) y = Mul(s, h)", "silu", "x · Sigmoid(x)", (-6.1430, INF), None),
         ("s = HardSigmoid<alpha = 0.16666667>(h) y = Mul(h, s)", "hardswish", "x · HardSigmoid(x)", (-3, INF), None),
         ("y = HardSwish(h)", "hardswish", "HardSwish", (-3, INF), None),
         ("y = Softplus(h)", "softplus", "Softplus", (-4.595120, INF), None),
-        ("s = Softplus(h) t = Tanh(s) y = Mul(h, t)", "mish", "Softplus", (-INF, INF), None),
+        ("s = Softplus(h) t = Tanh(s) y = Mul(h, t)", "mish", "Softplus", (-6.1588, INF), None),
         ("y = Softsign(h)", "softsign", "Softsign", (-9, 9), None),
         ("y = Elu(h)", "elu", "Elu", (-4.605170, INF), None),
         ("y = Elu<alpha = 0.1>(h)", "elu", "Elu", (-2.302585, INF), None),
         ("y = Celu<alpha = 2.0>(h)", "celu", "Celu", (-9.210340, INF), None),
         ("y = Selu(h)", "selu", "Selu", (-4.605170, INF), None),
-        ("y = Gelu(h)", "gelu", "Gelu", (-INF, INF), None),
+        ("y = Gelu(h)", "gelu", "Gelu", (-3.0217, INF), None),
         (
             "d = Div(h, root) e = Erf(d) f = Add(e, one) g = Mul(h, f) y = Mul(g, half)",
             "gelu",
             "GELU by Erf",
-            (-INF, INF),
+            (-3.0217, INF),
             None,
         ),
-        ("d = Mul(h, inverse) e = Erf(d) f = Add(e, one) y = Mul(h, f)", "gelu", "GELU by Erf", (-INF, INF), None),
-        (GELU, "gelu", "GELU by Tanh", (-INF, INF), None),
+        ("d = Mul(h, inverse) e = Erf(d) f = Add(e, one) y = Mul(h, f)", "gelu", "GELU by Erf", (-3.0217, INF), None),
+        (GELU, "gelu", "GELU by Tanh", (-3.0217, INF), None),
     ],
 )
 def test_activations(
@@ -140,3 +140,11 @@ def test_saturation_is_where_the_derivative_is_one_percent(
 ) -> None:
     (site,) = sites(model, f"y = {kind.capitalize()}(h)")
     assert derivative(site.limits[0]) == pytest.approx(0.01) == derivative(site.limits[1])
+
+
+def test_what_exceeds_a_threshold(model: Callable[..., onnx.ModelProto]) -> None:
+    x = np.random.default_rng(0).standard_normal((50, 4)).astype("f")
+    proto = model("h = MatMul(x, W) y = ThresholdedRelu<alpha = 0.5>(h)", weights={"W": W})
+    ((site, evidence),) = watch(proto, [x]).sites.values()
+    assert evidence.active_samples.tolist() == (x > 0.5).sum(axis=0).tolist()
+    assert site.note == "its pre-activation is what exceeds 0.5"

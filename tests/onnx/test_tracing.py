@@ -99,5 +99,6 @@ def test_units_and_layers(
     ((site, evidence),) = watch(proto, [RNG.standard_normal(size).astype("f")]).sites.values()
     assert (site.axis, site.units, site.fed_by) == (axis, units, fed_by)
     assert evidence.samples == size[0]
-    assert site.judged
-    assert site.note == ("" if axis is not None else "the axis of its units could not be told")
+    assert site.judged == (fed_by is not None)
+    unknown = "the axis of its units could not be told: it is taken as one unit"
+    assert site.note == ("fed from no weights" if fed_by is None else unknown if axis is None else "")

@@ -322,7 +322,7 @@ def test_a_site_on_the_input_itself_and_on_an_output(model: Model) -> None:
     watched = watch(proto, [X])
     site, evidence = watched.sites["Relu_r"]
     assert (site.units, site.axis, site.shape) == (1, None, (4,))
-    assert site.note == "the axis of its units could not be told"
+    assert (site.judged, site.note) == (False, "fed from no weights")
     assert evidence.active_positions.tolist() == [(X > 0).sum()]
     assert watched.sites["Sigmoid_y"][1].smallest.tolist() == [0]
 
@@ -346,8 +346,8 @@ def test_variance_clamps_are_not_judged(model: Model) -> None:
     )
     sites = {name: site for name, (site, _) in watch(proto, [X]).sites.items()}
     assert {name: site.judged for name, site in sites.items()} == {"Max_v": False, "Max_y": True, "Max_n": False}
-    assert sites["Max_v"].note.startswith("a maximum with 0 of a sum or mean: no activation")
-    assert sites["Max_n"].note.startswith("a maximum with 0 of what comes from no weights")
+    assert sites["Max_v"].note.startswith("a maximum with 0 of a sum or mean, not of")
+    assert sites["Max_n"].note == "fed from no weights"
 
 
 def test_what_hides_is_told(model: Model) -> None:

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 _SIGMOID = 2 * math.atanh(math.sqrt(0.99))
 _TANH = math.atanh(math.sqrt(0.99))
 _SOFTPLUS = math.log(0.01 / 0.99)
+_SILU = (-6.1430, math.inf)
+_MISH = (-6.1588, math.inf)
+_GELU = (-3.0217, math.inf)
 
 _NONE = (-math.inf, math.inf)
 _POSITIVE = (0.0, math.inf)
@@ -28,6 +31,8 @@ class Activation:
     value: ir.Value
     limits: tuple[float, float]
     slope: float | tuple[float, ...] | None = None
+    #: what exceeds this is what the activation goes by
+    threshold: float = 0.0
     #: written as a general operation that is not always an activation
     general: bool = False
 
@@ -134,7 +139,9 @@ def _celu(node: ir.Node) -> Activation | None:
 
 
 def _threshold(node: ir.Node) -> Activation | None:
-    return _fixed("threshold", (_float(node, "alpha", 1.0), math.inf))(node)
+    value = _input(node)
+    threshold = _float(node, "alpha", 1.0)
+    return None if value is None else Activation("threshold", node.op_type, value, _POSITIVE, threshold=threshold)
 
 
 def _clip(node: ir.Node) -> Activation | None:
@@ -229,8 +236,18 @@ def _mul(node: ir.Node) -> Activation | None:
 def _sigmoid(node: ir.Node) -> Activation | None:
     value = _input(node)
     if value is not None and _consumed_with(node, "Mul", value):
-        return Activation("silu", "x · Sigmoid(x)", value, _NONE)
+        return Activation("silu", "x · Sigmoid(x)", value, _SILU)
     return _fixed("sigmoid", (-_SIGMOID, _SIGMOID))(node)
+
+
+def _swish(default: float) -> Callable[[ir.Node], Activation | None]:
+    """Return the rule of a SiLU of ``alpha * x``, over ``alpha``."""
+
+    def rule(node: ir.Node) -> Activation | None:
+        alpha = _float(node, "alpha", default)
+        return _fixed("silu", (_SILU[0] / alpha, math.inf) if alpha > 0 else _NONE)(node)
+
+    return rule
 
 
 def _hard_sigmoid(node: ir.Node) -> Activation | None:
@@ -246,12 +263,12 @@ def _hard_sigmoid(node: ir.Node) -> Activation | None:
 def _tanh(node: ir.Node) -> Activation | None:
     softplus = _made_by(_input(node), "Softplus")
     if softplus is not None and _consumed_with(node, "Mul", _input(softplus)):
-        return _fixed("mish")(softplus)
+        return _fixed("mish", _MISH)(softplus)
     scaled = _made_by(_with_constant(_made_by(_input(node), "Mul"), math.sqrt(2 / math.pi)), "Add")
     if scaled is not None:
         for one, other in (scaled.inputs, scaled.inputs[::-1]):
             if one is not None and one in _near(other):
-                return Activation("gelu", "GELU by Tanh", one, _NONE)
+                return Activation("gelu", "GELU by Tanh", one, _GELU)
     return _fixed("tanh", (-_TANH, _TANH))(node)
 
 
@@ -269,7 +286,7 @@ def _erf(node: ir.Node) -> Activation | None:
     division = _made_by(_input(node), "Div")
     if division is not None and _is(_input(division, 1), math.sqrt(2)):
         value = _input(division)
-    return None if value is None else Activation("gelu", "GELU by Erf", value, _NONE)
+    return None if value is None else Activation("gelu", "GELU by Erf", value, _GELU)
 
 
 def _softplus(node: ir.Node) -> Activation | None:
@@ -298,9 +315,9 @@ _RULES: dict[str, Callable[[ir.Node], Activation | None]] = {
     "Celu": _celu,
     "Selu": _fixed("selu", (math.log(0.01), math.inf)),
     "Erf": _erf,
-    "Gelu": _fixed("gelu"),
-    "FastGelu": _fixed("gelu"),
-    "QuickGelu": _fixed("silu"),
-    "Swish": _fixed("silu"),
-    "Mish": _fixed("mish"),
+    "Gelu": _fixed("gelu", _GELU),
+    "FastGelu": _fixed("gelu", _GELU),
+    "QuickGelu": _swish(1.702),
+    "Swish": _swish(1.0),
+    "Mish": _fixed("mish", _MISH),
 }

@@ -142,6 +142,8 @@ class _Watcher:
         layout = self.layouts.get(found.name) or guessed(output, samples)
         x, axis = arranged(output, found.flow.axis, layout, samples)
         x = x[:real] if x.dtype.kind == "f" else x[:real].astype(np.float64)
+        if found.activation.threshold:
+            x = x - found.activation.threshold
         if found.name not in self.seen.sites:
             site = _site(found, x.shape, axis, apart=len(x) == real)
             self.seen.sites[found.name] = site, Evidence(site.units)
@@ -167,11 +169,12 @@ def _site(found: Found, shape: tuple[int, ...], axis: int | None, apart: bool) -
     """Describe a site whose pre-activation has this shape, the samples on axis 0 and told apart, or not."""
     activation, flow = found.activation, found.flow
     notes = {
-        "a maximum with 0 of what comes from no weights": activation.general and flow.layer is None,
-        "a maximum with 0 of a sum or mean: no activation": activation.general and flow.reduced,
+        "fed from no weights": flow.layer is None,
+        "a maximum with 0 of a sum or mean, not of a layer's units": activation.general and flow.reduced,
     }
     judged = not any(notes.values())
-    notes["the axis of its units could not be told"] = axis is None
+    notes["the axis of its units could not be told: it is taken as one unit"] = judged and axis is None
+    notes[f"its pre-activation is what exceeds {activation.threshold:g}"] = activation.threshold != 0
     notes["it does not tell the samples of a batch apart, which count as one"] = not apart
     return Site(
         name=found.name,
