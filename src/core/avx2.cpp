@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include "blocks.h"
+#include "tally.h"
 
 // Hides from the compiler how a value came about, at no cost. clang would else put select(mask, x, x * slope) as
 // x * select(mask, 1, slope), which makes signalling NaNs quiet, and compare float16 before converting it, one by one.
@@ -48,6 +49,10 @@ struct OfFloats {
         return _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, lane));
     }
     static void end_stream() { _mm_sfence(); }
+    template <std::size_t part>
+    static __m256d widened(__m256 x) {
+        return _mm256_cvtps_pd(part ? _mm256_extractf128_ps(x, 1) : _mm256_castps256_ps128(x));
+    }
 };
 
 template <class T>
@@ -128,6 +133,7 @@ struct Lanes<double> {
 }  // namespace
 
 const Kernels kAvx2 = kernels_of<Lanes>();
+const Tallies kAvx2Tallies = tallies_of<Lanes>();
 
 }  // namespace leaky
 

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include "blocks.h"
+#include "tally.h"
 
 // Hides from the compiler how a value came about, at no cost. clang would else put select(mask, x, x * slope) as
 // x * select(mask, 1, slope), which makes signalling NaNs quiet, and compare float16 before converting it, one by one.
@@ -44,6 +45,10 @@ struct OfFloats {
     static unsigned to_bits(__mmask16 mask) { return mask; }
     static __mmask16 from_bits(std::uint64_t bits) { return static_cast<__mmask16>(bits); }
     static void end_stream() { _mm_sfence(); }
+    template <std::size_t part>
+    static __m512d widened(__m512 x) {
+        return _mm512_cvtps_pd(part ? _mm512_extractf32x8_ps(x, 1) : _mm512_castps512_ps256(x));
+    }
 };
 
 template <class T>
@@ -118,6 +123,7 @@ struct Lanes<double> {
 }  // namespace
 
 const Kernels kAvx512 = kernels_of<Lanes>();
+const Tallies kAvx512Tallies = tallies_of<Lanes>();
 
 }  // namespace leaky
 

@@ -33,10 +33,10 @@ bool has_avx512() {
 const std::vector<InstructionSet>& instruction_sets() {
     static const std::vector<InstructionSet> sets = {
 #if defined(__x86_64__)
-        {"avx512", has_avx512, &kAvx512},
-        {"avx2", has_avx2, &kAvx2},
+        {"avx512", has_avx512, &kAvx512, &kAvx512Tallies},
+        {"avx2", has_avx2, &kAvx2, &kAvx2Tallies},
 #endif
-        {"scalar", always, &kScalar},
+        {"scalar", always, &kScalar, &kScalarTallies},
     };
     return sets;
 }

@@ -67,10 +67,17 @@ struct Kernels {
     }
 };
 
+// What is counted of the units at an activation: statistics.h.
+struct Portion;
+struct Tallies {
+    void (*table[kTypes])(const Portion&);
+};
+
 struct InstructionSet {
     const char* name;
     bool (*supported)();
     const Kernels* kernels;
+    const Tallies* tallies;
 };
 
 // All that were compiled, the best first.
@@ -81,9 +88,10 @@ const std::vector<InstructionSet>& instruction_sets();
 const InstructionSet& choose(const std::string& cap);
 
 extern const Kernels kScalar;
+extern const Tallies kScalarTallies;
 #if defined(__x86_64__)
-extern const Kernels kAvx2;
-extern const Kernels kAvx512;
+extern const Kernels kAvx2, kAvx512;
+extern const Tallies kAvx2Tallies, kAvx512Tallies;
 #endif
 
 }  // namespace leaky

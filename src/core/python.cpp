@@ -38,7 +38,7 @@ PyMethodDef functions[] = {
 };
 
 int add_constants(PyObject* module) {
-    if (PyModule_AddStringConstant(module, "ISA", leaky::instruction_set()) < 0) return -1;
+    if (PyModule_AddStringConstant(module, "ISA", leaky::instruction_set().name) < 0) return -1;
     const leaky::Owned codes{PyDict_New()};
     if (!codes) return -1;
 #define LEAKY_CODE(name, T)                                                           \

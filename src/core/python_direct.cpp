@@ -5,19 +5,34 @@
 
 #include <cmath>
 #include <cstring>
+#include <new>
 
+#include "exact_sum.h"
 #include "memory.h"
 #include "run.h"
+#include "statistics.h"
 
 namespace leaky {
 namespace {
 
-// Does the run without holding Python's lock, unless it is so short that letting go and coming back would take longer.
+// While it lives, Python's lock is not held, unless for so few elements that letting go and coming back would take longer.
+class Unlocked {
+public:
+    explicit Unlocked(std::size_t count) : state_(count > kFew ? PyEval_SaveThread() : nullptr) {}
+    ~Unlocked() {
+        if (state_) PyEval_RestoreThread(state_);
+    }
+    Unlocked(const Unlocked&) = delete;
+    Unlocked& operator=(const Unlocked&) = delete;
+
+private:
+    static constexpr std::size_t kFew = 1024;
+    PyThreadState* state_;
+};
+
 void run_unlocked(Operation op, Type type, const Run& task) {
-    constexpr std::size_t short_run = 1024;
-    PyThreadState* const state = task.count > short_run ? PyEval_SaveThread() : nullptr;
+    const Unlocked unlocked(task.count);
     run(op, type, task);
-    if (state) PyEval_RestoreThread(state);
 }
 
 bool wants(const char* name, Py_ssize_t given, Py_ssize_t wanted) {
@@ -153,6 +168,62 @@ PyObject* huge_pages(PyObject*, PyObject* const* args, Py_ssize_t count) {
     Py_RETURN_NONE;
 }
 
+// --- what is seen of units
+
+// The data of a plain array of that type that can be written to, with so many elements; else null, and an error is set.
+void* room(PyObject* object, int type, std::size_t elements) {
+    PyArrayObject* const array = plain(object);
+    if (array && PyArray_TYPE(array) == type && PyArray_ISWRITEABLE(array) &&
+        static_cast<std::size_t>(PyArray_SIZE(array)) == elements)
+        return PyArray_DATA(array);
+    PyErr_Format(PyExc_ValueError, "expected a writeable contiguous array of %zu %s, got %R", elements,
+                 type == NPY_INT64 ? "int64" : "float64", object);
+    return nullptr;
+}
+
+// (x, dtype, samples, before, units, after, low, high, block)
+PyObject* count_units(PyObject*, PyObject* const* args, Py_ssize_t count) {
+    if (!wants("statistics", count, 9)) return nullptr;
+    Tensor tensor;
+    Type type;
+    tensor.x = PyLong_AsVoidPtr(args[0]);
+    if (PyErr_Occurred() || !read_type(args[1], &type) || !read_count(args[2], &tensor.samples) ||
+        !read_count(args[3], &tensor.before) || !read_count(args[4], &tensor.units) ||
+        !read_count(args[5], &tensor.after))
+        return nullptr;
+    const Limits limits{PyFloat_AsDouble(args[6]), PyFloat_AsDouble(args[7])};
+    if (PyErr_Occurred()) return nullptr;
+    void* const block = room(args[8], NPY_INT64, kRows * tensor.units);
+    if (!block) return nullptr;
+    try {
+        const Unlocked unlocked(tensor.count());
+        statistics(type, tensor, limits, block);
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
+    Py_RETURN_NONE;
+}
+
+// (terms, first, limbs, beyond)
+PyObject* add_terms(PyObject*, PyObject* const* args, Py_ssize_t count) {
+    std::size_t first;
+    if (!wants("add_exactly", count, 4) || !read_count(args[1], &first)) return nullptr;
+    PyArrayObject* const limbs = plain(args[2]);
+    if (!limbs || PyArray_NDIM(limbs) != 2)
+        return PyErr_Format(PyExc_ValueError, "limbs must be an array of two dimensions, got %R", args[2]);
+    const auto rows = static_cast<std::size_t>(PyArray_DIM(limbs, 0));
+    const auto sums = static_cast<std::size_t>(PyArray_DIM(limbs, 1));
+    const auto* const terms = static_cast<const double*>(room(args[0], NPY_DOUBLE, sums));
+    auto* const data = terms ? static_cast<std::int64_t*>(room(args[2], NPY_INT64, rows * sums)) : nullptr;
+    auto* const beyond = data ? static_cast<double*>(room(args[3], NPY_DOUBLE, sums)) : nullptr;
+    if (!beyond) return nullptr;
+    const Window needed = touched(terms, sums);
+    if (needed.end && (needed.first < first || needed.end > first + rows))
+        return Py_BuildValue("nn", static_cast<Py_ssize_t>(needed.first), static_cast<Py_ssize_t>(needed.end));
+    add_exactly(terms, sums, {first, first + rows}, data, beyond);
+    Py_RETURN_NONE;
+}
+
 template <PyObject* (*function)(PyObject*, PyObject* const*, Py_ssize_t)>
 PyMethodDef method(const char* name) {
     return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)), METH_FASTCALL, nullptr};
@@ -172,6 +243,8 @@ PyMethodDef direct_functions[] = {
     method<on_addresses<Operation::mask>>("mask"),
     method<copy>("copy"),
     method<huge_pages>("advise_huge_pages"),
+    method<count_units>("statistics"),
+    method<add_terms>("add_exactly"),
     {nullptr, nullptr, 0, nullptr},
 };
 

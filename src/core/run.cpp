@@ -55,7 +55,7 @@ void configure(const std::string& cap) {
     configure_threads();
 }
 
-const char* instruction_set() { return chosen->name; }
+const InstructionSet& instruction_set() { return *chosen; }
 
 void run(Operation op, Type type, Run run) {
     const Kernel kernel = (*chosen->kernels)(op, type);

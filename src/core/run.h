@@ -9,7 +9,7 @@ namespace leaky {
 // Takes the best kernels up to `cap`, as choose() does, and the number of threads from the environment. Call it first.
 void configure(const std::string& cap);
 
-const char* instruction_set();
+const InstructionSet& instruction_set();
 
 // Does it, whatever the caller's floating-point environment, which is left as it was.
 void run(Operation op, Type type, Run run);

@@ -1,6 +1,7 @@
 // One number at a time, for every CPU. Compilers turn the loops over it into vectors of whatever the CPU surely has.
 
 #include "blocks.h"
+#include "tally.h"
 
 namespace leaky {
 namespace {
@@ -37,5 +38,6 @@ struct Lanes {
 }  // namespace
 
 const Kernels kScalar = kernels_of<Lanes>();
+const Tallies kScalarTallies = tallies_of<Lanes>();
 
 }  // namespace leaky

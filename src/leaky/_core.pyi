@@ -49,3 +49,27 @@ def copy(x: int, y: int, nbytes: int, /) -> None: ...
 
 # Asks the system for huge pages under fresh memory, which then faults in several times as fast. May do nothing.
 def advise_huge_pages(address: int, nbytes: int, /) -> None: ...
+
+# One pass over the numbers of units, seen as samples x before x units x after. ``block`` takes ten rows of 64-bit words,
+# each with a word for each unit. int64: samples and positions above 0, positions at or below ``low``, at or above
+# ``high``, not finite. float64: of the finite numbers the smallest, the largest, the sum, the sum of the squares, and
+# the sum of those above 0, each no larger than ``high``.
+def statistics(
+    x: int,
+    dtype: int,
+    samples: int,
+    before: int,
+    units: int,
+    after: int,
+    low: float,
+    high: float,
+    block: NDArray[np.int64],
+    /,
+) -> None: ...
+
+# Adds one term to each of some sums, exactly. The fixed-point sums' limbs count in units of 2^(32 limb - 1074); those
+# from ``first`` on are given, as an array of limbs x sums. Infinities and NaNs are added to ``beyond``. Where the terms
+# reach beyond these limbs, adds nothing and returns the first limb that they take and the one after their last.
+def add_exactly(
+    terms: NDArray[np.float64], first: int, limbs: NDArray[np.int64], beyond: NDArray[np.float64], /
+) -> tuple[int, int] | None: ...
