@@ -19,7 +19,7 @@ ORDER = [
     {"function", "exact_sum"},
     {"evidence"},
     {"torch", "jax", "keras", "onnx"},
-    {"activation"},
+    {"activation", "benchmark"},
     {"checkup"},
     {"conversion"},
     {"trials"},

@@ -22,10 +22,10 @@ PyObject* set_num_threads(PyObject*, PyObject* number) {
 }
 
 PyObject* borrow_threads(PyObject*, PyObject* addresses) {
-    Py_ssize_t parallel, most;
-    if (!PyArg_ParseTuple(addresses, "nn", &parallel, &most)) return nullptr;
+    Py_ssize_t parallel, most, this_thread;
+    if (!PyArg_ParseTuple(addresses, "nnn", &parallel, &most, &this_thread)) return nullptr;
     leaky::borrow_threads({reinterpret_cast<void (*)(void (*)(void*), void*, unsigned, unsigned)>(parallel),
-                           reinterpret_cast<int (*)()>(most)});
+                           reinterpret_cast<int (*)()>(most), reinterpret_cast<int (*)()>(this_thread)});
     Py_RETURN_NONE;
 }
 

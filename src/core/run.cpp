@@ -15,7 +15,7 @@ const InstructionSet* chosen = nullptr;
 // In bytes of output, by measurement. From the first on, a second thread brings more than waking it costs. From the
 // second on, writing past the caches is faster; below, and into memory just read, the output is better left in them.
 constexpr std::size_t kParallel = std::size_t(1) << 20;
-constexpr std::size_t kStream = std::size_t(1) << 23;
+constexpr std::size_t kStream = std::size_t(1) << 24;
 
 constexpr std::size_t kPiece = std::size_t(1) << 16;  // elements: whole blocks, so whole words of the mask
 

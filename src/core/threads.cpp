@@ -31,15 +31,44 @@ inline void pause() {
 #endif
 }
 
-struct Job {
-    Work work;
-    const void* context;
-    std::size_t pieces;
-    std::atomic<std::size_t> next{0};
+template <typename Condition>
+void stay_awake_until(Condition holds) {
+    const auto end = std::chrono::steady_clock::now() + kLinger;
+    while (!holds() && std::chrono::steady_clock::now() < end) pause();
+}
 
-    void take_part() {
-        for (std::size_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) work(context, piece);
+constexpr int kMostShares = 64;
+
+// Each thread begins with a share of its own, the same one every time, because what it did last time may be in its cache
+// yet; who is done helps the others.
+class Job {
+public:
+    Job(Work work, const void* context, std::size_t pieces, int threads)
+        : work_(work), context_(context), count_(std::min(threads, kMostShares)) {
+        for (int i = 0; i < count_; ++i) {
+            shares_[i].next.store(pieces * i / count_, std::memory_order_relaxed);
+            shares_[i].end = pieces * (i + 1) / count_;
+        }
     }
+
+    void take_part(int thread) {
+        for (int i = 0; i < count_; ++i) {
+            Share& share = shares_[(thread + i) % count_];
+            for (std::size_t piece; (piece = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;)
+                work_(context_, piece);
+        }
+    }
+
+private:
+    struct alignas(64) Share {  // a cache line each, so that they are not in each other's way
+        std::atomic<std::size_t> next;
+        std::size_t end;
+    };
+
+    Work work_;
+    const void* context_;
+    int count_;
+    Share shares_[kMostShares];
 };
 
 class Pool {
@@ -55,9 +84,14 @@ public:
             seats_ = helpers;
         }
         for (int i = 0; i < helpers; ++i) wake_.notify_one();
-        job.take_part();
+        job.take_part(0);
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            seats_ = 0;  // who has not come by now is not waited for
+        }
+        // Who has come is at its last piece, and mostly done before this thread could be put to sleep and woken.
+        stay_awake_until([this] { return busy_.load(std::memory_order_relaxed) == 0; });
         std::unique_lock<std::mutex> lock(mutex_);
-        seats_ = 0;  // who has not come by now is not waited for
         done_.wait(lock, [this] { return busy_ == 0; });
         return true;
     }
@@ -69,32 +103,28 @@ private:
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         try {
-            for (; workers_ < wanted; ++workers_) std::thread(&Pool::serve, this).detach();
+            for (; workers_ < wanted; ++workers_) std::thread(&Pool::serve, this, workers_ + 1).detach();
         } catch (const std::system_error&) {  // no more to be had: fewer do it too
         }
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
         return std::min(wanted, workers_);
     }
 
-    void serve() {
+    void serve(int thread) {
         for (;;) {
-            linger();
+            // In a row of calls the next job comes sooner than a sleeper could be woken.
+            stay_awake_until([this] { return seats_.load(std::memory_order_relaxed) > 0; });
             std::unique_lock<std::mutex> lock(mutex_);
-            wake_.wait(lock, [this] { return seats_ > 0; });
+            if (seats_ == 0) wake_.wait(lock);
+            if (seats_ == 0) continue;  // too late for that job, and in good time for the next
             --seats_;
             ++busy_;
             Job* const job = job_;
             lock.unlock();
-            job->take_part();
+            job->take_part(thread);
             lock.lock();
             if (--busy_ == 0) done_.notify_one();
         }
-    }
-
-    // After a job, stay awake for a moment: in a row of calls the next one comes sooner than a sleeper could be woken.
-    void linger() const {
-        const auto end = std::chrono::steady_clock::now() + kLinger;
-        while (seats_.load(std::memory_order_relaxed) == 0 && std::chrono::steady_clock::now() < end) pause();
     }
 
     std::mutex turn_;
@@ -104,7 +134,7 @@ private:
     std::condition_variable wake_, done_;
     Job* job_ = nullptr;
     std::atomic<int> seats_{0};
-    int busy_ = 0;
+    std::atomic<int> busy_{0};
 };
 
 // Never destroyed: workers may outlive the statics of this library.
@@ -121,7 +151,7 @@ void forget_pool() {
     borrowing.store(false, std::memory_order_relaxed);
 }
 
-void take_part(void* job) { static_cast<Job*>(job)->take_part(); }
+void take_part(void* job) { static_cast<Job*>(job)->take_part(open_mp.this_thread()); }
 
 int cores() {
 #if defined(__linux__)
@@ -170,16 +200,16 @@ void borrow_threads(const OpenMp& from) {
 }
 
 void in_parallel(std::size_t pieces, Work work, const void* context) {
-    Job job{work, context, pieces};
     const bool borrow = borrowing.load(std::memory_order_acquire);
     const int allowed = borrow ? std::min(thread_count(), open_mp.most()) : thread_count();
-    const auto shared_by = static_cast<int>(std::min<std::size_t>(allowed, pieces));
-    if (shared_by > 1) {
-        if (borrow) return open_mp.parallel(take_part, &job, static_cast<unsigned>(shared_by), 0);
+    const auto threads = static_cast<int>(std::min<std::size_t>(allowed, pieces));
+    Job job(work, context, pieces, std::max(threads, 1));
+    if (threads > 1) {
+        if (borrow) return open_mp.parallel(take_part, &job, static_cast<unsigned>(threads), 0);
         Pool* const workers = pool.load(std::memory_order_acquire);
-        if (workers && workers->run(job, shared_by - 1)) return;
+        if (workers && workers->run(job, threads - 1)) return;
     }
-    job.take_part();
+    job.take_part(0);
 }
 
 }  // namespace leaky

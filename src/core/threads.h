@@ -17,10 +17,12 @@ void set_thread_count(int count);
 // Reads the environment. Throws std::invalid_argument if LEAKY_NUM_THREADS is no whole number above 0.
 void configure_threads();
 
-// The entry points of an OpenMP library that is loaded already: GOMP_parallel and omp_get_max_threads.
+// The entry points of an OpenMP library that is loaded already: GOMP_parallel, omp_get_max_threads,
+// omp_get_thread_num.
 struct OpenMp {
     void (*parallel)(void (*work)(void*), void* context, unsigned threads, unsigned flags);
     int (*most)();
+    int (*this_thread)();
 };
 
 // Has large runs done by that library's threads from now on, as many as both it and we allow, and not in a forked child.

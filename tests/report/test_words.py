@@ -72,3 +72,26 @@ def test_other_numbers() -> None:
     assert words.listed(range(100), 4) == "0, 1, …, 99"
     assert words.counted(1, "seed") == "1 seed"
     assert words.counted(0, "seed") == "0 seeds"
+
+
+def test_elements() -> None:
+    assert [words.elements(n) for n in (3, 1000, 1 << 10, 3 << 15, 1 << 20, 1 << 26)] == [
+        "3",
+        "1,000",
+        "1 Ki",
+        "96 Ki",
+        "1 Mi",
+        "64 Mi",
+    ]
+
+
+def test_ratios_and_durations() -> None:
+    assert [words.ratio(r) for r in (0.5, 9.99, 9.996, 99.94, 99.96, 1234.5)] == [
+        "0.50",
+        "9.99",
+        "10.0",
+        "99.9",
+        "100",
+        "1,234",
+    ]
+    assert [words.duration(s) for s in (1.2e-7, 2.345e-6, 0.00241, 1.5)] == ["0.12 µs", "2.35 µs", "2.41 ms", "1.5 s"]

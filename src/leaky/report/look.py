@@ -195,11 +195,11 @@ def _decade(value: float) -> str:
     return factor + words.power(int(exponent))
 
 
-def name_lines(axes: Axes, ends: Sequence[tuple[float, str, Look]]) -> None:
+def name_lines(axes: Axes, ends: Sequence[tuple[float, str, Look]], height: float | None = None) -> None:
     """Write each line's name to the right of the axes, at the height where it ends, or as near as the others allow.
 
-    ``ends`` holds the y value at which each line ends (NaN if it has none), its name and its look. Call it when the
-    limits are final.
+    ``ends`` holds the y value at which each line ends (NaN if it has none), its name and its look. ``height`` is that of
+    the axes in inches, if they have not the figure for themselves. Call it when the limits are final.
     """
     if not ends:
         return
@@ -208,9 +208,11 @@ def name_lines(axes: Axes, ends: Sequence[tuple[float, str, Look]]) -> None:
     ends = sorted(((y if np.isfinite(y) else bottom, name, look) for y, name, look in ends), key=lambda end: end[0])
     to_axes = axes.transScale + axes.transLimits
     wanted = np.clip([to_axes.transform((axes.get_xlim()[1], y))[1] for y, _, _ in ends], 0, 1)
-    figure = axes.get_figure()
-    assert isinstance(figure, Figure)
-    gap = 1.35 * SMALL / 72 / (0.8 * figure.get_figheight())
+    if height is None:
+        figure = axes.get_figure()
+        assert isinstance(figure, Figure)
+        height = 0.8 * figure.get_figheight()
+    gap = 1.35 * SMALL / 72 / height
     # The heights nearest to those wanted, in the same order and no less than a gap apart.
     steps = gap * np.arange(len(ends))
     heights = np.clip(isotonic_regression(wanted - steps).x, 0, max(0, 1 - steps[-1])) + steps

@@ -10,6 +10,8 @@ __all__ = [
     "brief",
     "counted",
     "difference",
+    "duration",
+    "elements",
     "interval",
     "listed",
     "milliseconds",
@@ -17,6 +19,7 @@ __all__ = [
     "p_value",
     "plain",
     "power",
+    "ratio",
     "score",
     "share",
     "shorten",
@@ -105,3 +108,24 @@ def shorten(name: str, length: int = 22) -> str:
 def power(exponent: int) -> str:
     """Return a power of ten: ``10⁻³``."""
     return f"10{str(exponent).translate(_SUPERSCRIPTS)}"
+
+
+def elements(count: int) -> str:
+    """Return a number of elements, in binary thousands and millions where it is a whole number of them: ``64 Ki``."""
+    for unit, name in ((1 << 20, "Mi"), (1 << 10, "Ki")):
+        if count % unit == 0 and count:
+            return f"{count // unit} {name}"
+    return f"{count:,}"
+
+
+def ratio(value: float) -> str:
+    """Return how many times as fast: two digits behind the point below 10, one below 100."""
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time with three digits: ``0.12 µs``, ``2.41 ms``, ``1.5 s``."""
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= unit:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds * 1e6:.2g} µs"
