@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
 
-from leaky.torch.watch.labels import Label, along, carried, permuted, stride
-from leaky.torch.watch.origin import Origin, Origins, tensors
-
-Given = dict[str, Any]
-Rule = Callable[[Origins, Given, Any], None]
+from leaky.torch.watch.labels import Label, along, carried, permuted
+from leaky.torch.watch.origin import Call, Origin, Rule
 
 
 def _fed(origin: Origin, samples: Label | None, units: Label | None, *, mixed: bool = False) -> Origin:
@@ -31,84 +29,66 @@ def _folded(shape: Sequence[int]) -> tuple[int, int]:
     return (shape[0], math.prod(shape[1:])) if shape else (1, 1)
 
 
-def _same(origins: Origins, given: Given, out: Any) -> None:
+def _same(call: Call) -> list[Origin | None]:
     """The same numbers in the same order: views, copies, other types."""
-    origins.set(out, origins.find(next(iter(given.values()))))
+    return [next(iter(call.known.values()), None)]
 
 
-def elementwise(origins: Origins, given: Given, out: Any) -> None:
+def elementwise(call: Call) -> list[Origin | None]:
     """Anything else: the units are where the operand had them that is most like the result."""
-    for result in tensors(out):
-        origins.set(result, _blend(origins, given.values(), result))
+    operands = list(call.operands())
+    return [_blended(operands, out) for out in call.outs]
 
 
-def _blend(origins: Origins, operands: Any, result: Tensor) -> Origin | None:
-    shape = result.shape
-    best: Tensor | None = None
-    chosen: Origin | None = None
-    source: Origin | None = None
-    weights: tuple[str, ...] = ()
-    rank: tuple[bool, bool, int] | None = None
-    for operand in tensors(list(operands)):
-        if (origin := origins.find(operand)) is None:
-            continue
-        if origin.weights:
-            weights += origin.weights
-            continue
-        source = origin if rank is None else _common(source, origin)
-        mine = (operand.shape == shape, not origin.mixed and origin.layer is not None, origin.order)
-        if rank is None or mine > rank:
-            best, chosen, rank = operand, origin, mine
-    if chosen is None or best is None:
+def _blended(operands: list[tuple[Tensor, Origin]], out: Tensor) -> Origin | None:
+    weights = sum((origin.weights for _, origin in operands), ())
+    data = [(operand, origin) for operand, origin in operands if not origin.weights]
+    if not data:
         return Origin(weights=weights) if weights else None
-    if best.shape == shape:
-        new = Origin(chosen.layer, chosen.order, chosen.samples, chosen.units, chosen.mixed, (), source)
-    else:
-        old = (1,) * (len(shape) - best.ndim) + tuple(best.shape)
-        new = _resized(chosen, old, shape)
+    best, origin = max(
+        data, key=lambda pair: (pair[0].shape == out.shape, not pair[1].mixed and pair[1].layer is not None, pair[1].order)
+    )
+    new = _resized(origin, (1,) * (out.ndim - best.ndim) + tuple(best.shape), out.shape)
+    if best.shape == out.shape:
+        new.source = functools.reduce(_common, (each for _, each in data))
     if weights and new.layer is None:
         new.layer = weights[0]
     return new
 
 
-def _common(one: Origin | None, other: Origin) -> Origin | None:
+def _common(one: Origin | None, other: Origin | None) -> Origin | None:
     """Return what both are elementwise functions of, if there is such a thing."""
-    if one is None or one is other:
-        return one
+    if one is None or other is None or one is other:
+        return one and other
     known = list(one.sources())
     return next((each for each in other.sources() if each in known), None)
 
 
-def _mixing(origins: Origins, given: Given, out: Any) -> None:
+def _mixing(call: Call) -> list[Origin | None]:
     """Sums and the like along an axis that stays."""
-    elementwise(origins, given, out)
-    for result in tensors(out):
-        if origin := origins.find(result):
-            origin.mixed, origin.source = True, None
+    return [origin and _fed(origin, origin.samples, origin.units, mixed=True) for origin in elementwise(call)]
 
 
-def _reduction(origins: Origins, given: Given, out: Any) -> None:
+def _reduction(call: Call) -> list[Origin | None]:
     """Sums, means and the like that take axes away."""
-    x = given["self"]
-    axes = given.get("dim")
-    axes = list(range(x.ndim)) if axes is None or axes == [] else [axes] if isinstance(axes, int) else axes
-    axes = {axis % x.ndim for axis in axes} if x.ndim else set()
-    kept = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
-    origin = origins.find(x)
-    for result in tensors(out):
-        origins.set(result, origin and _resized(origin, x.shape, kept, mixed=True))
+    x, origin, axes = call.given["self"], call["self"], call.given.get("dim")
+    if origin is None:
+        return [None] * len(call.outs)
+    axes = range(x.ndim) if axes is None or axes == [] else [axes] if isinstance(axes, int) else axes
+    gone = {axis % x.ndim for axis in axes}
+    kept = [1 if axis in gone else size for axis, size in enumerate(x.shape)]
+    return [_resized(origin, x.shape, kept, mixed=True)] * len(call.outs)
 
 
-def _permutation(order: Callable[[Given, int], Sequence[int]]) -> Rule:
-    def rule(origins: Origins, given: Given, out: Any) -> None:
-        x = given["self"]
-        origin = origins.find(x)
-        if origin is not None:
-            axes = [axis % x.ndim for axis in order(given, x.ndim)] if x.ndim else []
-            moved = _fed(origin, permuted(origin.samples, x.shape, axes), permuted(origin.units, x.shape, axes))
-            moved.mark, moved.source = origin.mark, origin.source
-            origin = moved
-        origins.set(out, origin)
+def _permutation(order: Callable[[dict[str, Any], int], Sequence[int]]) -> Rule:
+    def rule(call: Call) -> list[Origin | None]:
+        x, origin = call.given["self"], call["self"]
+        if origin is None or not x.ndim:
+            return [origin]
+        axes = [axis % x.ndim for axis in order(call.given, x.ndim)]
+        moved = _fed(origin, permuted(origin.samples, x.shape, axes), permuted(origin.units, x.shape, axes))
+        moved.mark, moved.source = origin.mark, origin.source
+        return [moved]
 
     return rule
 
@@ -119,160 +99,131 @@ def _swapped(ndim: int, one: int, other: int) -> list[int]:
     return order
 
 
-def _part(origins: Origins, given: Given, out: Any) -> None:
+def _parts(call: Call) -> list[Origin | None]:
     """Pieces along an axis: slices, splits, single places."""
-    x = given["self"]
-    origin = origins.find(x)
-    axis = given.get("dim", 0)
-    axis = axis % x.ndim if isinstance(axis, int) and x.ndim else 0
-    for result in tensors(out):
-        if origin is None:
-            origins.set(result, None)
-            continue
-        new = tuple(result.shape)
-        if result.ndim < x.ndim:
-            new = (*new[:axis], 1, *new[axis:])
+    x, origin = call.given["self"], call["self"]
+    if origin is None:
+        return [None] * len(call.outs)
+    axis = call.given.get("dim", 0) % x.ndim
+    pieces: list[Origin | None] = []
+    for out in call.outs:
+        new = tuple(out.shape) if out.ndim == x.ndim else (*out.shape[:axis], 1, *out.shape[axis:])
         piece = _resized(origin, x.shape, new)
-        if piece.units is None and origin.units == along(x.shape, axis) and len(new) == x.ndim:
+        if piece.units is None and origin.units == along(x.shape, axis):
             piece.units = along(new, axis)
-        origins.set(result, piece)
+        pieces.append(piece)
+    return pieces
 
 
-def _joined(origins: Origins, given: Given, out: Any) -> None:
+def _joined(call: Call) -> list[Origin | None]:
     """Tensors one after another along an axis, which may be a new one."""
-    found = [(each, origin) for each in given["tensors"] if each.ndim and (origin := origins.find(each))]
+    (out,) = call.outs
+    found = [(part, origin) for part, origin in call.operands() if part.ndim]
     if not found:
-        origins.set(out, None)
-        return
+        return [None]
     part, origin = max(found, key=lambda pair: (not pair[1].weights, pair[1].order))
-    axis = given.get("dim", 0) % out.ndim
+    axis = call.given.get("dim", 0) % out.ndim
     old = tuple(part.shape) if part.ndim == out.ndim else (*part.shape[:axis], 1, *part.shape[axis:])
     result = _resized(origin, old, out.shape)
     if result.units is None and part.ndim == out.ndim and origin.units == along(old, axis):
         result.units = along(out.shape, axis)
-    origins.set(out, result)
+    return [result]
 
 
-def _fed_by(origins: Origins, x: Origin | None, weight: Any, samples: Label | None, units: Label | None) -> Origin | None:
-    """Return the origin of a layer's output: of its own if it has weights, else of what its input is fed by."""
-    weights = origins.find(weight)
-    if weights is not None and weights.weights:
+def _through(call: Call, x: Origin | None, weight: Origin | None, units: Label | None, samples: Label | None) -> Origin | None:
+    """Return the origin of a layer's output: the layer's if it has weights, else what its input is fed by."""
+    if weight is not None and weight.weights:
         if x is not None and x.weights:
-            return Origin(weights=x.weights + weights.weights)
-        return origins.layer(weights.weights, samples, units)
-    return None if x is None else Origin(x.layer, x.order, samples, units, x.mixed or weights is not None, x.weights)
+            return Origin(weights=x.weights + weight.weights)
+        return call.layer(weight.weights, samples, units)
+    return x and Origin(x.layer, x.order, samples, units, x.mixed or weight is not None, x.weights)
 
 
 def _product(one: str, other: str) -> Rule:
     """Products of matrices, of which one may hold weights."""
 
-    def rule(origins: Origins, given: Given, out: Any) -> None:
-        a, b = given[one], given[other]
-        of_a, of_b = origins.find(a), origins.find(b)
-        shape = tuple(out.shape)
-        if b.ndim == 1:
-            shape = (*shape, 1)
-        if of_b is not None and of_b.weights and not (of_a and of_a.weights):
-            units = along(shape, len(shape) - 1) if _is_one(b) else None
-            samples = of_a and carried(of_a.samples, a.shape, shape)
-            origins.set(out, origins.layer(of_b.weights, samples, units))
-        elif of_a is not None and of_a.weights and not (of_b and of_b.weights):
-            old = b.shape if b.ndim > 1 else (*b.shape, 1)
-            units = along(shape, len(shape) - 2) if _is_one(a) else None
-            samples = of_b and carried(of_b.samples, old, shape)
-            origins.set(out, origins.layer(of_a.weights, samples, units))
-        else:
-            _mixing(origins, {"a": a, "b": b}, out)
-            if (result := origins.find(out)) and not result.weights:
-                result.units = None
-                result.samples = (of_a and carried(of_a.samples, a.shape, shape)) or (
-                    of_b and b.ndim == len(shape) and carried(of_b.samples, b.shape, shape) or None
-                )
+    def rule(call: Call) -> list[Origin | None]:
+        a, b = call.given[one], call.given[other]
+        of_a, of_b = call[one], call[other]
+        shape = (*call.outs[0].shape, 1) if b.ndim == 1 else tuple(call.outs[0].shape)
+        samples = (of_a and carried(of_a.samples, a.shape, shape)) or (
+            of_b and carried(of_b.samples, (*b.shape, 1) if b.ndim == 1 else b.shape, shape)
+        )
+        from_a, from_b = bool(of_a and of_a.weights), bool(of_b and of_b.weights)
+        if from_a == from_b:
+            (mixed,) = _mixing(call)
+            return [mixed and (mixed if from_a else _fed(mixed, samples, None))]
+        weights, units = (b, along(shape, len(shape) - 1)) if from_b else (a, along(shape, len(shape) - 2))
+        one_matrix = weights.ndim < 3 or len(weights) == 1 or weights.stride(0) == 0
+        x, weight = (of_a, of_b) if from_b else (of_b, of_a)
+        return [_through(call, x, weight, units if one_matrix else None, samples)]
 
     return rule
 
 
-def _is_one(matrices: Tensor) -> bool:
-    """Say whether a stack of matrices is one matrix, repeated perhaps."""
-    return matrices.ndim < 3 or matrices.shape[0] == 1 or matrices.stride(0) == 0
-
-
-def _convolution(origins: Origins, given: Given, out: Any) -> None:
-    x, weight = given["input"], given["weight"]
-    origin, kernel = origins.find(x), origins.find(weight)
+def _convolution(call: Call) -> list[Origin | None]:
+    x, origin, kernel = call.given["input"], call["input"], call["weight"]
+    (out,) = call.outs
     if kernel is None:  # a fixed filter, such as a blur
-        elementwise(origins, {"x": x}, out)
-    else:
-        samples = origin and carried(origin.samples, x.shape, out.shape)
-        origins.set(out, _fed_by(origins, origin, weight, samples, along(out.shape, 1)))
+        return [origin and _resized(origin, x.shape, out.shape)]
+    samples = origin and carried(origin.samples, x.shape, out.shape)
+    return [_through(call, origin, kernel, along(out.shape, 1), samples)]
 
 
-def _channels(origins: Origins, given: Given, out: Any) -> None:
+def _channels(call: Call) -> list[Origin | None]:
     """Normalisation by channels, which are axis 1, or what the samples leave of it."""
-    x = given["input"]
-    origin = origins.find(x)
+    x, origin = call.given["input"], call["input"]
     units = along(x.shape, 1)
     if origin is not None and origin.samples is not None:
         count, step = origin.samples
-        inner = step // units[1]
-        if 1 < count and units[0] == count * inner and step == inner * units[1]:  # (1, N * C, ...) of InstanceNorm
-            units = inner, units[1]
-    result, *statistics = tensors(out)
-    origins.set(result, _fed_by(origins, origin, given.get("weight"), origin and origin.samples, units))
-    for each in statistics:
-        origins.set(each, None)
+        each = step // units[1]
+        if count > 1 and units[0] == count * each and step == each * units[1]:  # (1, N * C, ...), of InstanceNorm
+            units = each, units[1]
+    return _first(call, _through(call, origin, call["weight"], units, origin and origin.samples))
 
 
-def _last(origins: Origins, given: Given, out: Any) -> None:
+def _last(call: Call) -> list[Origin | None]:
     """Normalisation of the last axis, or of several, which leaves the units where they are."""
-    x = given["input"]
-    origin = origins.find(x)
-    units = along(x.shape, x.ndim - 1) if len(given["normalized_shape"]) == 1 else origin and origin.units
-    result, *statistics = tensors(out)
-    origins.set(result, _fed_by(origins, origin, given.get("weight"), origin and origin.samples, units))
-    for each in statistics:
-        origins.set(each, None)
+    x, origin = call.given["input"], call["input"]
+    units = along(x.shape, x.ndim - 1) if len(call.given["normalized_shape"]) == 1 else origin and origin.units
+    return _first(call, _through(call, origin, call["weight"], units, origin and origin.samples))
 
 
-def _embedding(origins: Origins, given: Given, out: Any) -> None:
-    index = origins.find(given["indices"])
-    result, *others = tensors(out)
+def _embedding(call: Call) -> list[Origin | None]:
+    index, out = call["indices"], call.outs[0]
     samples = None
-    if index is not None and index.samples is not None and result.ndim == given["indices"].ndim + 1:
-        samples = index.samples[0], index.samples[1] * result.shape[-1]
-    units = along(result.shape, result.ndim - 1)
-    origins.set(result, _fed_by(origins, index, given["weight"], samples, units))
-    for each in others:
-        origins.set(each, None)
+    if index is not None and index.samples is not None and out.ndim == call.given["indices"].ndim + 1:
+        samples = index.samples[0], index.samples[1] * out.shape[-1]
+    return _first(call, _through(call, index, call["weight"], along(out.shape, out.ndim - 1), samples))
 
 
-def _recurrent(origins: Origins, given: Given, out: Any) -> None:
-    """Whole recurrent layers and other layers of several operands, of which one holds weights: units on the last axis."""
-    x = next(iter(tensors(list(given.values()))))
-    origin = origins.find(x)
-    weight = next((each for each in tensors(list(given.values())) if (o := origins.find(each)) and o.weights), None)
-    for result in tensors(out):
-        if not result.ndim or result.ndim != x.ndim:
-            origins.set(result, None)
-            continue
-        samples = origin and carried(origin.samples, x.shape, result.shape)
-        origins.set(result, _fed_by(origins, origin, weight, samples, along(result.shape, result.ndim - 1)))
+def _units_last(call: Call) -> list[Origin | None]:
+    """Whole recurrent layers and the like: several operands, the first of them data, some of them weights."""
+    (x, origin), *others = call.operands()
+    weight = next((each for _, each in others if each.weights), None)
+    out = call.outs[0]
+    samples = carried(origin.samples, x.shape, out.shape) if x.ndim == out.ndim else None
+    return _first(call, _through(call, origin, weight, along(out.shape, out.ndim - 1), samples))
 
 
-def _shuffled(origins: Origins, given: Given, out: Any) -> None:
+def _first(call: Call, origin: Origin | None) -> list[Origin | None]:
+    """Return the origin for the first result; of the others nothing is known."""
+    return [origin, *[None] * (len(call.outs) - 1)]
+
+
+def _shuffled(call: Call) -> list[Origin | None]:
     """Positions become channels, or channels positions."""
-    elementwise(origins, given, out)
-    if (origin := origins.find(out)) and out.ndim > 2:
-        origin.units = out.shape[-3], stride(out.shape, out.ndim - 3)
+    (origin,), (out,) = elementwise(call), call.outs
+    return [origin and _fed(origin, origin.samples, along(out.shape, out.ndim - 3))]
 
 
-def _copied(origins: Origins, given: Given, out: Any) -> None:
-    elementwise(origins, {"src": given["src"]}, out)
+def _copied(call: Call) -> list[Origin | None]:
+    source = call["src"]
+    return [source and _resized(source, call.given["src"].shape, call.outs[0].shape)]
 
 
-def _constant(origins: Origins, given: Given, out: Any) -> None:
-    for result in tensors(out):
-        origins.set(result, None)
+def _constant(call: Call) -> list[Origin | None]:
+    return [None] * len(call.outs)
 
 
 def _by_name(rule: Rule, names: str) -> dict[str, Rule]:
@@ -305,7 +256,7 @@ RULES: dict[str, Rule] = {
     "t": _permutation(lambda given, ndim: list(range(ndim))[::-1]),
     "transpose": _permutation(lambda given, ndim: _swapped(ndim, given["dim0"], given["dim1"])),
     "permute": _permutation(lambda given, ndim: given["dims"]),
-    **_by_name(_part, "slice select narrow split split_with_sizes unsafe_split unsafe_split_with_sizes unbind chunk"),
+    **_by_name(_parts, "slice select narrow split split_with_sizes unsafe_split unsafe_split_with_sizes unbind chunk"),
     **_by_name(_joined, "cat stack"),
     "mm": _product("self", "mat2"),
     "bmm": _product("self", "mat2"),
@@ -321,6 +272,6 @@ RULES: dict[str, Rule] = {
     ),
     **_by_name(_last, "native_layer_norm _fused_rms_norm"),
     **_by_name(_embedding, "embedding _embedding_bag"),
-    **_by_name(_recurrent, "mkldnn_rnn_layer _cudnn_rnn miopen_rnn _trilinear"),
+    **_by_name(_units_last, "mkldnn_rnn_layer _cudnn_rnn miopen_rnn _trilinear"),
     **_by_name(_shuffled, "pixel_shuffle pixel_unshuffle"),
 }

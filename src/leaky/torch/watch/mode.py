@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from leaky.evidence import Evidence, Site
@@ -18,9 +19,9 @@ from leaky.torch.watch import flow, names
 from leaky.torch.watch.forms import FORMS, Arguments, Form
 from leaky.torch.watch.labels import Label, Layout, along, layout
 from leaky.torch.watch.names import Names, unwrapped
-from leaky.torch.watch.origin import Origin, Origins
+from leaky.torch.watch.origin import Call, Origin, Origins, Rule
 from leaky.torch.watch.statistics import statistics
-from leaky.torch.watch.written import MARKS, WRITTEN, Written, is_data
+from leaky.torch.watch.written import MARKS, WRITTEN, Written
 
 
 @contextmanager
@@ -53,14 +54,26 @@ def watch(model: nn.Module, *, gradients: bool = False) -> Iterator[Watch]:
 class _Plan:
     """What is to be done about an operation, worked out when it is first met."""
 
-    name: str
     arguments: tuple[str, ...]
     form: Callable[[Arguments], Form | None] | None
-    written: Callable[[Arguments, Origins], Written | None] | None
-    mark: Callable[[Arguments, Origins, Any], Any] | None
-    flow: flow.Rule
+    written: Callable[[Call], Written | None] | None
+    mark: Callable[[Call, Any], Any] | None
+    rule: Rule
     #: whether it is only a name for other operations, which inference mode does not take apart
     composite: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What can be said of a call without looking at its numbers."""
+
+    #: of the site, but for the count of its calls
+    name: str
+    #: the module of PyTorch's own that the call is made by
+    builtin: str | None
+    layout: Layout
+    units: int
+    note: str
 
 
 @dataclass(slots=True)
@@ -74,15 +87,23 @@ class _Meeting:
 class Watch(TorchDispatchMode):
     """What has been seen of a model's activation sites. Made by :func:`watch`."""
 
+    supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # what keeps TorchDynamo out imports it first; here nothing is compiled anyhow
+
     def __init__(self, model: nn.Module, root: nn.Module, gradients: bool) -> None:
         super().__init__()
         #: what could not be seen, and why
         self.notes: list[str] = []
         self._names = Names(root)
-        self._origins = Origins(root, self._names)
+        parameters = root.named_parameters(remove_duplicate=False)
+        self._origins = Origins({names.cleaned(path): parameter for path, parameter in parameters})
         self._gradients = gradients
         self._plans: dict[Any, _Plan] = {}
         self._met: dict[Any, _Meeting | None] = {}
+        self._places: dict[Any, _Place] = {}
         self._calls: dict[Any, int] = {}
         self._pending: list[tuple[weakref.ref[Tensor], Layout, Evidence]] = []
         self._samples = 0
@@ -109,12 +130,15 @@ class Watch(TorchDispatchMode):
             self._await_gradients()
         given = dict(zip(plan.arguments, args, strict=False))
         given.update(kwargs)
-        key, arranged = self._look(plan, given)
-        mark = None if plan.mark is None else plan.mark(given, self._origins, key)
+        origins = self._origins
+        origins.here = self._names.path
+        call = origins.call(given)
+        key, arranged = self._look(plan, call) if plan.form or plan.written else (None, None)
+        mark = plan.mark and plan.mark(call, key)
         out = func(*args, **kwargs)
-        plan.flow(self._origins, given, out)
-        if mark is not None and (origin := self._origins.find(out)):
-            origin.mark = mark
+        origins.follow(func, plan.rule, call, out)
+        if mark is not None:
+            origins.mark(out, mark)
         if arranged is not None and self._gradients:
             met = self._met[key]
             assert met is not None
@@ -122,23 +146,19 @@ class Watch(TorchDispatchMode):
         return out
 
     def _planned(self, func: Any) -> _Plan:
-        space, _, name = func._schema.name.partition("::")
-        known = space in ("aten", "prims")
-        name = name if name.startswith("__") else name.rstrip("_")
-        names_ = tuple(argument.name for argument in func._schema.arguments)
-        if not known:
-            name = func._schema.name
+        if isinstance(func, OpOverload):
+            space, _, name = func._schema.name.partition("::")
+            arguments = tuple(argument.name for argument in func._schema.arguments)
+        else:  # an operation on functions, such as torch.cond
+            space, name, arguments = "higher", func.name(), tuple(map(str, range(100)))
+        if space == "aten":
+            name = name.rstrip("_")
+            rule = flow.RULES.get(name, flow.elementwise)
+            plan = _Plan(arguments, FORMS.get(name), WRITTEN.get(name), MARKS.get(name), rule, func._can_decompose())
+        else:
+            plan = _Plan(arguments, None, None, None, flow.elementwise, False)
             if not space.startswith(("prim", "profiler", "c10d", "_c10d")):
-                self.notes.append(f"{self._names.path or 'the model'}: {name} is an operation that cannot be looked into")
-        plan = _Plan(
-            name,
-            names_,
-            FORMS.get(name),
-            WRITTEN.get(name),
-            MARKS.get(name),
-            flow.RULES.get(name, flow.elementwise),
-            known and func._can_decompose(),
-        )
+                self._note(f"{self._names.path or 'the model'}: what {space}::{name} does inside is not seen")
         self._plans[func] = plan
         return plan
 
@@ -153,16 +173,16 @@ class Watch(TorchDispatchMode):
         self._await_gradients()
         self._origins.end()
 
-    def _look(self, plan: _Plan, given: Arguments) -> tuple[Any, Layout | None]:
+    def _look(self, plan: _Plan, call: Call) -> tuple[Any, Layout | None]:
         """Take in the evidence, if the operation is a site; return the site's key and how its tensors are laid out."""
-        form = plan.form and plan.form(given)
+        form = plan.form and plan.form(call.given)
         if form is not None:
-            x = next(iter(given.values()))
-            written = Written(x, self._origins.find(x) or Origin(), form)
-        elif plan.written is None or (found := plan.written(given, self._origins)) is None:
-            return None, None
+            name, x = next(iter(call.given.items()))
+            written: Written | None = Written(x, call[name] or Origin(), form)
         else:
-            written = found
+            written = plan.written and plan.written(call)
+        if written is None:
+            return None, None
         x = written.x
         if not x.is_floating_point() or not x.numel() or isinstance(self._names.module, nn.RNNBase):
             return None, None
@@ -172,35 +192,33 @@ class Watch(TorchDispatchMode):
         return self._meet(written)
 
     def _meet(self, written: Written) -> tuple[Any, Layout | None]:
-        form, origin, shape = written.form, written.origin, written.x.shape
+        form, origin, x = written.form, written.origin, written.x
         for part in written.parts:  # what was taken for a sigmoid was the first half of a SiLU
             if part is not None:
                 self._met[part] = None
-        base, as_written, line = self._called(form)
-        slope, slopes = _numbers(form.slope)
-        units = origin.units
-        if units is None and slopes > 1 and len(shape) > 1 and shape[1] == slopes:
-            units = along(shape, 1)
-        samples, note = self._samples_of(origin, shape)
-        arranged = layout(shape, samples, units)
-        call = (base, line, form.kind)
+        where = (self._names.module, self._names.path, origin, self._samples, x.shape, form.form)
+        place = self._places.get(where) or self._placed(where, form)
+        line = None if place.builtin else names.source()
+        call = (place.name, line, form.kind)
         self._calls[call] = number = self._calls.get(call, -1) + 1
-        key = (*call, number, 1 if arranged.axis is None or units is None else units[0])
-        x = arranged(written.x)
+        key = (*call, number, place.units)
+        arranged = place.layout
+        x = arranged(x)
         if key not in self._met:
+            slope = _numbers(form.slope)
             site = Site(
-                name=self._unused(base),
+                name=self._unused(place.name),
                 kind=form.kind,
-                form=as_written,
+                form=place.builtin or form.form,
                 module=self._names.path,
-                units=key[-1],
+                units=place.units,
                 axis=arranged.axis,
                 shape=tuple(x.shape[1:]),
-                slope=slope,
+                slope=slope[0] if len(slope) == 1 else slope or None,
                 limits=form.limits,
                 fed_by=origin.layer,
                 source=line,
-                **_judged(form, origin, arranged.axis, note),
+                **_judged(form, origin, arranged.axis, place.note),
             )
             self._met[key] = _Meeting(site, Evidence(site.units))
         met = self._met[key]
@@ -211,14 +229,26 @@ class Watch(TorchDispatchMode):
         met.evidence.add(statistics(x, arranged.axis, form.limits))
         return key, arranged
 
-    def _called(self, form: Form) -> tuple[str, str, str | None]:
-        """Return the name of the site, the form it is written in and its line of code."""
-        module, path = self._names.module, self._names.path
-        if module is not None and (builtin := _activation(module)):
-            return path or f"{form.call}()", f"nn.{builtin}", None
-        if module is not None and path and not any(module.parameters()) and not any(module.children()):
-            return path, form.form, names.source()
-        return f"{path}.{form.call}()" if path else f"{form.call}()", form.form, names.source()
+    def _placed(self, where: Any, form: Form) -> _Place:
+        """Work out what a call is named by and how its tensors are laid out, for all calls that are alike."""
+        module, path, origin, _, shape, _ = where
+        units = origin.units
+        slopes = len(_numbers(form.slope))
+        if units is None and slopes > 1 and len(shape) > 1 and shape[1] == slopes:
+            units = along(shape, 1)
+        samples, note = self._samples_of(origin, shape)
+        if form.threshold:
+            note = "; ".join(filter(None, (f"its pre-activation is what exceeds {form.threshold:g}", note)))
+        arranged = layout(shape, samples, units)
+        count = 1 if arranged.axis is None or units is None else units[0]
+        builtin = None if module is None else _activation(module)
+        name = f"{path}.{form.call}()" if path else f"{form.call}()"
+        if module is not None and path and (builtin or not (any(module.parameters()) or any(module.children()))):
+            name = path
+        if len(self._places) > 1000:
+            self._places.clear()
+        self._places[where] = place = _Place(name, builtin and f"nn.{builtin}", arranged, count, note)
+        return place
 
     def _unused(self, base: str) -> str:
         taken = {met.site.name for met in self._met.values() if met is not None}
@@ -288,12 +318,11 @@ def _activation(module: nn.Module) -> str | None:
     return None
 
 
-def _numbers(slope: float | Tensor | None) -> tuple[float | tuple[float, ...] | None, int]:
-    """Return slopes as numbers, and how many there are."""
-    if not isinstance(slope, Tensor):
-        return slope, 1
-    values = slope.detach().double().flatten().tolist()
-    return (values[0], 1) if len(values) == 1 else (tuple(values), len(values))
+def _numbers(slope: float | Tensor | None) -> tuple[float, ...]:
+    """Return the slopes of a form as numbers."""
+    if isinstance(slope, Tensor):
+        return tuple(slope.detach().double().flatten().tolist())
+    return () if slope is None else (slope,)
 
 
 def _judged(form: Form, origin: Origin, axis: int | None, note: str) -> dict[str, Any]:

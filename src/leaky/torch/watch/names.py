@@ -33,6 +33,11 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return model
 
 
+def cleaned(path: str) -> str:
+    """Return a path without the names that wrappers put into it."""
+    return ".".join(part for part in path.split(".") if part not in _WRAPPERS)
+
+
 class Names:
     """The stack of the modules whose forward runs, in the thread that made it.
 
@@ -41,7 +46,7 @@ class Names:
 
     def __init__(self, root: nn.Module) -> None:
         self._root = root
-        self._paths = {module: self.cleaned(path) for path, module in root.named_modules()}
+        self._paths = {module: cleaned(path) for path, module in root.named_modules()}
         self._stack: list[tuple[nn.Module, str]] = []
         self._thread = threading.get_ident()
         #: path of the innermost module; what it is, None if the root does not hold it; whether the root's forward runs
@@ -49,26 +54,22 @@ class Names:
         self.module: nn.Module | None = None
         self.inside = False
 
-    @staticmethod
-    def cleaned(path: str) -> str:
-        """Return a path without the names that wrappers put into it."""
-        return ".".join(part for part in path.split(".") if part not in _WRAPPERS)
-
     @contextmanager
     def following(self, end: Callable[[], None]) -> Iterator[None]:
         """Follow the calls of modules; ``end`` is called when the root's forward has returned or failed."""
 
         def enter(module: nn.Module, inputs: Any) -> None:
-            if threading.get_ident() == self._thread and (self.inside or module is self._root):
+            if (self.inside or module is self._root) and threading.get_ident() == self._thread:
                 self._stack.append((module, self._paths.get(module, self.path)))
                 self._look()
 
         def leave(module: nn.Module, inputs: Any, output: Any) -> None:
-            if threading.get_ident() == self._thread and any(each is module for each, _ in self._stack):
-                while self._stack.pop()[0] is not module:
+            stack = self._stack
+            if self.inside and threading.get_ident() == self._thread and any(each is module for each, _ in stack):
+                while stack.pop()[0] is not module:  # what an interrupt has left
                     pass
                 self._look()
-                if not self.inside:
+                if not stack:
                     end()
 
         handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
@@ -81,9 +82,12 @@ class Names:
             self._look()
 
     def _look(self) -> None:
-        self.inside = bool(self._stack)
-        module, self.path = self._stack[-1] if self._stack else (None, "")
-        self.module = module if module in self._paths else None
+        if self._stack:
+            module, self.path = self._stack[-1]
+            self.module = module if module in self._paths else None
+            self.inside = True
+        else:
+            self.module, self.path, self.inside = None, "", False
 
     @property
     def depth(self) -> int:

@@ -1,21 +1,20 @@
 """What feeds each tensor of a forward pass: the layer with weights, and where its samples and units lie.
 
-Kept by the address, shape and strides of a tensor, for autograd may hand the same view on as another object. Every
-operation sets what it returns, so that nothing stale is found when memory is used again; no tensor is kept alive.
+Tensors are known by address, shape and strides, for autograd may hand the same view on as another object. Every
+operation sets what it returns, so nothing stale is found where memory is used again, and no tensor is kept alive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
 
-from leaky.torch.watch import labels
-from leaky.torch.watch.labels import Label
-from leaky.torch.watch.names import Names
+from leaky.torch.watch.labels import Label, along
 
-Key = tuple[int, tuple[int, ...], tuple[int, ...]]
+# How many operations are remembered; more of them, of ever new shapes, are worked out again.
+_REMEMBERED = 20_000
 
 
 class Origin:
@@ -33,7 +32,7 @@ class Origin:
         weights: tuple[str, ...] = (),
         source: Origin | None = None,
     ) -> None:
-        #: path of the layer with weights that feeds it, and how many such layers ran before
+        #: path of the layer with weights that feeds it, and how many were known when it ran first
         self.layer, self.order = layer, order
         self.samples, self.units = samples, units
         #: whether it is a sum, a mean or the like over units or positions, with no layer since
@@ -53,18 +52,47 @@ class Origin:
             origin = origin.source
 
 
-def key(tensor: Tensor) -> Key | None:
-    """Return what a tensor is known by; None if it has no memory of its own."""
+class Call:
+    """One call of an operation: its arguments by name, and the origins of those that are tensors or lists of them."""
+
+    __slots__ = ("_layer", "facts", "given", "known", "outs")
+
+    def __init__(self, given: dict[str, Any], layer: Callable[..., Origin]) -> None:
+        self.given = given
+        self.known: dict[str, Any] = {}
+        #: all that its outcome depends on
+        self.facts: list[Any] = []
+        #: the tensors that it has returned
+        self.outs: list[Tensor] = []
+        self._layer = layer
+
+    def __getitem__(self, name: str) -> Origin | None:
+        """Return the origin of an argument."""
+        origin: Origin | None = self.known.get(name)
+        return origin
+
+    def operands(self) -> Iterator[tuple[Tensor, Origin]]:
+        """Return the tensors of which something is known."""
+        for name, known in self.known.items():
+            value = self.given[name]
+            for tensor, origin in zip(value, known, strict=True) if isinstance(known, list) else ((value, known),):
+                if origin is not None:
+                    yield tensor, origin
+
+    def layer(self, weights: tuple[str, ...], samples: Label | None, units: Label | None) -> Origin:
+        """Return the origin of what a layer with these weights puts out."""
+        return self._layer(weights, samples, units)
+
+
+#: returns the origins of what an operation has returned
+Rule = Callable[[Call], list[Origin | None]]
+
+
+def _key(tensor: Tensor) -> tuple[int, tuple[int, ...], tuple[int, ...]] | None:
     try:
         return tensor.data_ptr(), tensor.shape, tensor.stride()
-    except RuntimeError:
+    except RuntimeError:  # it has no memory of its own
         return None
-
-
-def _owner(parameter: str) -> str:
-    """Return the path of the layer that a parameter is of, by the parameter's path."""
-    parts = parameter.split(".")[:-1]
-    return ".".join(parts[: parts.index("parametrizations")] if "parametrizations" in parts else parts)
 
 
 def tensors(value: Any) -> Iterable[Tensor]:
@@ -80,47 +108,94 @@ def tensors(value: Any) -> Iterable[Tensor]:
 
 
 class Origins:
-    """The origins of the tensors of one forward pass."""
+    """The origins of the tensors of one forward pass after the other.
 
-    def __init__(self, model: nn.Module, names: Names) -> None:
-        self._model = model
-        self._names = names
-        self._known: dict[Key | None, Origin] = {}
+    What an operation makes of the origins of its operands is remembered from one pass to the next, so that mostly the
+    same objects come round again.
+    """
+
+    def __init__(self, paths: dict[str, nn.Parameter]) -> None:
+        self._parameters = paths  # kept alive, for they are known by their addresses
+        self._weights: dict[int, Origin] = {}
+        for name, parameter in paths.items():
+            before = self._weights.get(id(parameter))
+            self._weights[id(parameter)] = Origin(weights=(*(before.weights if before else ()), _owner(name)))
+        self._known: dict[Any, Origin] = {}
+        self._inputs: dict[Any, Origin] = {}
+        self._remembered: dict[Any, list[Origin | None]] = {}
         self._layers = 0
+        #: path of the module whose forward runs
+        self.here = ""
 
     def begin(self, inputs: Any) -> int:
         """Start a forward pass on these inputs; return the number of samples, the length of their first tensor."""
         self._known.clear()
-        self._layers = 0
-        for name, parameter in self._model.named_parameters(remove_duplicate=False):
-            owner = self._names.cleaned(_owner(name))
-            before = self._known.get(where := key(parameter))
-            self._known[where] = Origin(weights=((*before.weights, owner) if before else (owner,)))
+        if len(self._remembered) > _REMEMBERED:
+            self._remembered.clear()
         found = [tensor for tensor in tensors(inputs) if tensor.ndim]
         count = len(found[0]) if found else 1
-        for tensor in found:
-            samples = labels.along(tensor.shape, 0) if len(tensor) == count else None
-            self._known[key(tensor)] = Origin(samples=samples)
+        for number, tensor in enumerate(found):
+            where = (number, tensor.shape, count)
+            if where not in self._inputs:
+                self._inputs[where] = Origin(samples=along(tensor.shape, 0) if len(tensor) == count else None)
+            self._known[_key(tensor)] = self._inputs[where]
         return count
-
-    def find(self, tensor: Any) -> Origin | None:
-        """Return what is known of a tensor."""
-        return self._known.get(key(tensor)) if isinstance(tensor, Tensor) else None
-
-    def set(self, tensor: Tensor, origin: Origin | None) -> None:
-        """Say what is known of a tensor from now on."""
-        where = key(tensor)
-        if origin is not None and where is not None:
-            self._known[where] = origin
-        else:
-            self._known.pop(where, None)
 
     def end(self) -> None:
         """Forget the forward pass."""
         self._known.clear()
 
-    def layer(self, weights: tuple[str, ...], samples: Label | None, units: Label | None) -> Origin:
-        """Return the origin of what a layer with these weights has just put out."""
+    def call(self, given: dict[str, Any]) -> Call:
+        """Return a call with what is known of its arguments."""
+        call = Call(given, self._layer)
+        known, facts = call.known, call.facts
+        for name, value in given.items():
+            if isinstance(value, Tensor):
+                where = _key(value)
+                known[name] = origin = self._known.get(where) or self._weights.get(id(value))
+                facts.append((origin, where[1], where[2]) if where else origin)
+            elif isinstance(value, list | tuple):
+                if any(isinstance(each, Tensor) for each in value):
+                    known[name] = origins = [self._find(each) for each in value]
+                    facts.append(tuple((each.shape, of) for each, of in zip(value, origins, strict=True) if of))
+                else:
+                    facts.append(tuple(value))
+            else:
+                facts.append(value)
+        return call
+
+    def follow(self, operation: Any, rule: Rule, call: Call, out: Any) -> None:
+        """Take in what a call has returned."""
+        outs = [out] if isinstance(out, Tensor) else list(tensors(out))
+        where = [_key(each) for each in outs]
+        facts = (operation, self.here, *call.facts, *(each.shape for each in outs))
+        origins = self._remembered.get(facts)
+        if origins is None:
+            call.outs = outs
+            origins = self._remembered[facts] = rule(call)
+        for each, origin in zip(where, origins, strict=True):
+            if origin is not None and each is not None:
+                self._known[each] = origin
+            else:
+                self._known.pop(each, None)
+
+    def mark(self, out: Any, mark: Any) -> None:
+        """Leave a mark on a tensor."""
+        origin = self._find(out)
+        if origin is not None:
+            origin.mark = mark
+
+    def _find(self, tensor: Any) -> Origin | None:
+        if not isinstance(tensor, Tensor):
+            return None
+        return self._known.get(_key(tensor)) or self._weights.get(id(tensor))
+
+    def _layer(self, weights: tuple[str, ...], samples: Label | None, units: Label | None) -> Origin:
         self._layers += 1
-        here = self._names.path
-        return Origin(here if here in weights else weights[0], self._layers, samples, units)
+        return Origin(self.here if self.here in weights else weights[0], self._layers, samples, units)
+
+
+def _owner(parameter: str) -> str:
+    """Return the path of the layer that a parameter is of, by the parameter's path."""
+    parts = parameter.split(".")[:-1]
+    return ".".join(parts[: parts.index("parametrizations")] if "parametrizations" in parts else parts)

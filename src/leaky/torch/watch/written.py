@@ -12,8 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from leaky.torch.watch import forms
-from leaky.torch.watch.forms import Arguments, Form
-from leaky.torch.watch.origin import Origin, Origins
+from leaky.torch.watch.forms import Form
+from leaky.torch.watch.origin import Call, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,80 +54,78 @@ class Written:
     parts: tuple[Any, ...] = ()
 
 
-def is_zero(value: Any, origins: Origins) -> bool:
-    """Say whether a number, or every element of a tensor that is no data and no parameter, is 0."""
+def _is_zero(call: Call, name: str) -> bool:
+    """Say whether an argument is 0, or a tensor of zeros that is neither data nor parameters."""
+    value = call.given[name]
     if isinstance(value, Tensor):
-        return origins.find(value) is None and not value.requires_grad and value.numel() > 0 and not bool(value.any())
+        return call[name] is None and not value.requires_grad and value.numel() > 0 and not bool(value.any())
     return isinstance(value, int | float) and value == 0
 
 
-def is_data(origin: Origin | None) -> bool:
-    """Say whether a tensor comes from the inputs, and not from parameters or constants alone."""
-    return origin is not None and not origin.weights
+def _scale(call: Call, name: str, of: Origin) -> float | Tensor | None:
+    """Return by how much an argument is a multiple of a tensor, if it is."""
+    origin = call[name]
+    mark = origin.mark if origin is not None else None
+    return mark.factor if isinstance(mark, Scaled) and mark.of is of else None
 
 
-def _marked(value: Any, origins: Origins, kind: type) -> Any:
-    origin = origins.find(value)
-    return origin.mark if origin is not None and isinstance(origin.mark, kind) else None
+def _sign(call: Call, name: str) -> Sign | None:
+    origin = call[name]
+    return origin.mark if origin is not None and isinstance(origin.mark, Sign) else None
 
 
-def _maximum(given: Arguments, origins: Origins) -> Written | None:
-    low = given.get("other", given.get("min"))
-    if given.get("max") is not None or not isinstance(low, Tensor):
+def _maximum(call: Call) -> Written | None:
+    low = "other" if "other" in call.given else "min"
+    if call.given.get("max") is not None or not isinstance(call.given.get(low), Tensor):
         return None
-    for x, other in ((given["self"], low), (low, given["self"])):
-        origin = origins.find(x)
+    for name, other in (("self", low), (low, "self")):
+        x, origin = call.given[name], call[name]
         if origin is None:
             continue
-        if is_zero(other, origins):
+        if _is_zero(call, other):
             return Written(x, origin, forms.relu("maximum(x, 0)"))
-        scaled = _marked(other, origins, Scaled)
-        if scaled is not None and scaled.of is origin and isinstance(scaled.factor, float) and 0 <= scaled.factor <= 1:
-            return Written(x, origin, forms.leaky("maximum(x, slope * x)", scaled.factor))
+        slope = _scale(call, other, origin)
+        if isinstance(slope, float) and 0 <= slope <= 1:
+            return Written(x, origin, forms.leaky("maximum(x, slope * x)", slope))
     return None
 
 
-def _where(given: Arguments, origins: Origins) -> Written | None:
-    sign: Sign | None = _marked(given["condition"], origins, Sign)
+def _where(call: Call) -> Written | None:
+    sign = _sign(call, "condition")
     if sign is None:
         return None
-    x, other = given["self"], given["other"]
-    if not sign.positive:
-        x, other = other, x
-    if origins.find(x) is not sign.of:
+    name, other = ("self", "other") if sign.positive else ("other", "self")
+    if call[name] is not sign.of:
         return None
-    if is_zero(other, origins):
+    x = call.given[name]
+    if _is_zero(call, other):
         return Written(x, sign.of, forms.relu(f"where({sign.form}, {'x, 0' if sign.positive else '0, x'})"))
-    scaled = _marked(other, origins, Scaled)
-    if scaled is None or scaled.of is not sign.of:
+    slope = _scale(call, other, sign.of)
+    if slope is None:
         return None
     branches = "x, slope * x" if sign.positive else "slope * x, x"
-    return Written(x, sign.of, forms.leaky(f"where({sign.form}, {branches})", scaled.factor))
+    return Written(x, sign.of, forms.leaky(f"where({sign.form}, {branches})", slope))
 
 
-def _masked_fill(given: Arguments, origins: Origins) -> Written | None:
-    sign: Sign | None = _marked(given["mask"], origins, Sign)
-    if sign is None or sign.positive or origins.find(given["self"]) is not sign.of or not is_zero(given["value"], origins):
+def _masked_fill(call: Call) -> Written | None:
+    sign = _sign(call, "mask")
+    if sign is None or sign.positive or call["self"] is not sign.of or not _is_zero(call, "value"):
         return None
-    return Written(given["self"], sign.of, forms.relu(f"masked_fill({sign.form}, 0)"))
+    return Written(call.given["self"], sign.of, forms.relu(f"masked_fill({sign.form}, 0)"))
 
 
-def _mul(given: Arguments, origins: Origins) -> Written | None:
-    one, other = given["self"], given["other"]
-    if not isinstance(other, Tensor):
-        return None
-    origin, beside = origins.find(one), origins.find(other)
-    if origin is None or beside is None:
-        return None
-    for x, of_x, factor in ((one, origin, beside.mark), (other, beside, origin.mark)):
-        if isinstance(factor, Sign) and factor.positive and factor.of is of_x:
-            return Written(x, of_x, forms.relu(f"x * ({factor.form})"))
-        if isinstance(factor, Gate) and factor.kind in _GATED:
-            form = forms.gated(*_GATED[factor.kind])
-            if of_x in (inside := list(factor.of.sources())):
-                return Written(x, of_x, form, factor.sites)
-            if isinstance(of_x.mark, Scaled) and of_x.mark.of in inside:  # 0.5 * x * (1 + tanh(...))
-                return Written(x / of_x.mark.factor, of_x.mark.of, form, factor.sites)
+def _mul(call: Call) -> Written | None:
+    for name, other in (("self", "other"), ("other", "self")):
+        x, origin, beside = call.given[name], call[name], call[other]
+        factor = beside.mark if origin is not None and beside is not None else None
+        if isinstance(factor, Sign) and factor.positive and factor.of is origin:
+            return Written(x, factor.of, forms.relu(f"x * ({factor.form})"))
+        if isinstance(factor, Gate) and factor.kind in _GATED and origin is not None:
+            form, within = forms.gated(*_GATED[factor.kind]), list(factor.of.sources())
+            if origin in within:
+                return Written(x, origin, form, factor.sites)
+            if isinstance(origin.mark, Scaled) and origin.mark.of in within:  # 0.5 * x * (1 + tanh(...))
+                return Written(x / origin.mark.factor, origin.mark.of, form, factor.sites)
     return None
 
 
@@ -139,7 +137,7 @@ _GATED = {
 }
 
 #: by the name of the operation that completes them
-WRITTEN: dict[str, Callable[[Arguments, Origins], Written | None]] = {
+WRITTEN: dict[str, Callable[[Call], Written | None]] = {
     "maximum": _maximum,
     "clamp": _maximum,
     "clamp_min": _maximum,
@@ -149,35 +147,40 @@ WRITTEN: dict[str, Callable[[Arguments, Origins], Written | None]] = {
 }
 
 
-def _compared(positive: bool, form: str) -> Callable[[Arguments, Origins, Any], Any]:
-    def mark(given: Arguments, origins: Origins, site: Any) -> Sign | None:
-        origin = origins.find(given["self"])
-        return Sign(origin, positive, form) if origin is not None and is_zero(given["other"], origins) else None
+def _compared(positive: bool, form: str) -> Callable[[Call, Any], Any]:
+    def mark(call: Call, site: Any) -> Sign | None:
+        origin = call["self"]
+        return Sign(origin, positive, form) if origin is not None and _is_zero(call, "other") else None
 
     return mark
 
 
-def _scaled(given: Arguments, origins: Origins, site: Any) -> Any:
-    x, factor = given["self"], given["other"]
-    if isinstance(factor, Tensor) and not is_data(origins.find(x)):
-        x, factor = factor, x
-    origin = origins.find(x)
-    if origin is None or not is_data(origin) or is_data(origins.find(factor)):
+def _multiplied(call: Call, site: Any) -> Any:
+    name, other = ("self", "other") if _is_data(call["self"]) else ("other", "self")
+    origin, factor = call[name], call.given[other]
+    if origin is None or not _is_data(origin) or _is_data(call[other]):
         return None
     if isinstance(origin.mark, Gate):
         return origin.mark  # 0.5 * (1 + tanh(...))
     if isinstance(factor, Tensor):
-        return Scaled(origin, factor.detach()) if factor.numel() == 1 or origins.find(factor) else None
+        return Scaled(origin, factor.detach()) if factor.numel() == 1 or call[other] is not None else None
     return Scaled(origin, float(factor))
 
 
-def _kept(given: Arguments, origins: Origins, site: Any) -> Gate | None:
-    return None if isinstance(given["other"], Tensor) else _marked(given["self"], origins, Gate)
+def _is_data(origin: Origin | None) -> bool:
+    return origin is not None and not origin.weights
 
 
-def _gated(kind: str) -> Callable[[Arguments, Origins, Any], Any]:
-    def mark(given: Arguments, origins: Origins, site: Any) -> Gate | None:
-        origin = origins.find(given["self"])
+def _added(call: Call, site: Any) -> Gate | None:
+    origin = call["self"]
+    if origin is None or not isinstance(origin.mark, Gate) or isinstance(call.given["other"], Tensor):
+        return None
+    return origin.mark
+
+
+def _gated(kind: str) -> Callable[[Call, Any], Any]:
+    def mark(call: Call, site: Any) -> Gate | None:
+        origin = call["self"]
         if origin is None:
             return None
         inner = origin.mark
@@ -188,14 +191,14 @@ def _gated(kind: str) -> Callable[[Arguments, Origins, Any], Any]:
     return mark
 
 
-#: what leaves a mark
-MARKS: dict[str, Callable[[Arguments, Origins, Any], Any]] = {
+#: by the name of the operation, what it leaves a mark with; it is told the site that the operation is itself
+MARKS: dict[str, Callable[[Call, Any], Any]] = {
     "gt": _compared(True, "x > 0"),
     "ge": _compared(True, "x >= 0"),
     "lt": _compared(False, "x < 0"),
     "le": _compared(False, "x <= 0"),
-    "mul": _scaled,
-    "add": _kept,
+    "mul": _multiplied,
+    "add": _added,
     "sigmoid": _gated("sigmoid"),
     "tanh": _gated("tanh"),
     "erf": _gated("erf"),
