@@ -36,7 +36,7 @@ def check(harness: Path, name: str, **environment: str) -> None:
     assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.parametrize("name", ["values", "pairs", "layouts"])
+@pytest.mark.parametrize("name", ["values", "pairs", "layouts", "statistics"])
 def test_kernels(harness: Path, name: str) -> None:
     check(harness, name)
 

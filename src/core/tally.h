@@ -85,9 +85,10 @@ struct Register {
     }
 };
 
-// The limits as numbers of that type: the comparisons with them come out as with the doubles.
-template <class Number>
+// The limits as numbers of the type: comparisons with them come out as with the doubles.
+template <class Lanes, class T>
 struct Within {
+    using Number = compute_t<T>;
     Number low, high;
     double most;
 
@@ -100,10 +101,10 @@ struct Within {
 };
 
 // What was found of one unit.
-template <class Number>
+template <class Lanes, class T>
 struct Found {
-    std::int64_t active = 0, low = 0, high = 0, nonfinite = 0;
-    Number smallest, largest;
+    std::int64_t active, low, high, nonfinite;
+    compute_t<T> smallest, largest;
     double total, total_squares, total_positive;
 };
 
@@ -119,7 +120,7 @@ public:
     // Takes in a register of numbers, their sums from the given one on. Returns where they are above 0. If `plain`,
     // counts nothing but that, knows no limits, and lets the sums show whether all numbers were finite.
     template <bool plain>
-    Integers take(Numbers x, const Within<Number>& within, std::size_t sum) {
+    Integers take(Numbers x, const Within<Lanes, T>& within, std::size_t sum) {
         const Integers above = x > 0;
         active_ -= above;
         if constexpr (!plain) {
@@ -151,22 +152,13 @@ public:
         }
     }
 
-    Found<Number> lane(std::size_t i) const {
-        Found<Number> found;
-        found.active = active_[i];
-        found.low = low_[i];
-        found.high = high_[i];
-        found.nonfinite = nonfinite_[i];
-        found.smallest = smallest_[i];
-        found.largest = largest_[i];
-        found.total = lane(total_, i);
-        found.total_squares = lane(total_squares_, i);
-        found.total_positive = lane(total_positive_, i);
-        return found;
+    Found<Lanes, T> lane(std::size_t i) const {
+        return {active_[i], low_[i], high_[i], nonfinite_[i], smallest_[i], largest_[i],
+                lane(total_, i), lane(total_squares_, i), lane(total_positive_, i)};
     }
 
-    Found<Number> lanes() const {
-        Found<Number> all = lane(0);
+    Found<Lanes, T> lanes() const {
+        Found<Lanes, T> all = lane(0);
         for (std::size_t i = 1; i < R::kCount; ++i) {
             all.active += active_[i];
             all.low += low_[i];
@@ -183,7 +175,7 @@ public:
 
 private:
     template <bool plain>
-    void add(Doubles x, const Within<Number>& within, std::size_t sum) {
+    void add(Doubles x, const Within<Lanes, T>& within, std::size_t sum) {
         total_[sum] += x;
         total_squares_[sum] += x * x;
         if constexpr (!plain) x = x < within.most ? x : Doubles{} + within.most;
@@ -250,7 +242,7 @@ private:
         if (t_.after >= kStep) take_steps<plain>(tally, row, samples, above);
         if (t_.after % kStep) take_rests(tally, row, samples, above);
 
-        Found<Number> found = tally.lanes();
+        Found<Lanes, T> found = tally.lanes();
         const std::size_t numbers = samples * t_.positions();
         found.nonfinite -= static_cast<std::int64_t>(samples * t_.before * padding());
         if (plain && (found.nonfinite || !std::isfinite(found.total))) return false;
@@ -331,7 +323,7 @@ private:
         const T* at = x_ + row * t_.units + unit;
         for (std::size_t i = 0; i < count; ++i, at += t_.units) tally.template take<plain>(R::load(at, end_), within_, 0);
         const std::size_t lanes = std::min(R::kCount, p_.end_unit - unit);
-        Found<Number> found[R::kCount];
+        Found<Lanes, T> found[R::kCount];
         for (std::size_t i = 0; i < lanes; ++i) {
             found[i] = tally.lane(i);
             if (plain && !std::isfinite(found[i].total)) return false;
@@ -341,7 +333,7 @@ private:
     }
 
     template <bool plain>
-    void add(std::size_t unit, const Found<Number>& found, std::size_t numbers) {
+    void add(std::size_t unit, const Found<Lanes, T>& found, std::size_t numbers) {
         const Rows& rows = p_.rows;
         rows.active_positions[unit] += found.active;
         rows.smallest[unit] = std::min<double>(rows.smallest[unit], found.smallest) + 0.0;
@@ -361,7 +353,7 @@ private:
     const Portion& p_;
     const Tensor& t_;
     const T *x_, *end_;
-    Within<Number> within_;
+    Within<Lanes, T> within_;
     bool plain_;  // no limits, but perhaps 0 below
 };
 

@@ -330,4 +330,5 @@ class Evidence(_Counted):
 
     def _over_positions(self, sums: Floats) -> Floats:
         counted = self.positions - self.nonfinite
-        return np.divide(sums, counted, out=np.full(self.units, np.nan), where=counted > 0)
+        means: Floats = np.divide(sums, counted, out=np.full(self.units, np.nan), where=counted > 0)
+        return means

@@ -138,9 +138,10 @@ std::vector<T> any_numbers(std::size_t count, std::uint64_t seed) {
     return numbers;
 }
 
-void check_values();    // every number
-void check_pairs();     // every pair of float16
-void check_layouts();   // every alignment and length, in place, overlapping, between guard pages
-void check_parallel();  // large runs, threads, the caller's floating-point environment
+void check_values();      // every number
+void check_pairs();       // every pair of float16
+void check_layouts();     // every alignment and length, in place, overlapping, between guard pages
+void check_statistics();  // of units, in every shape
+void check_parallel();    // large runs, threads, the caller's floating-point environment
 
 }  // namespace harness

@@ -13,6 +13,7 @@ int main(int count, char** names) {
         if (name == "values") harness::check_values();
         else if (name == "pairs") harness::check_pairs();
         else if (name == "layouts") harness::check_layouts();
+        else if (name == "statistics") harness::check_statistics();
         else if (name == "parallel") harness::check_parallel();
         else harness::fail("no check is called %s", names[i]);
     }

@@ -30,7 +30,7 @@ def _folded(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def _same(call: Call) -> list[Origin | None]:
-    """The same numbers in the same order: views, copies, other types."""
+    """Follow the same numbers in the same order: views, copies, other types."""
     return [next(iter(call.known.values()), None)]
 
 
@@ -43,14 +43,17 @@ def elementwise(call: Call) -> list[Origin | None]:
 def _blended(operands: list[tuple[Tensor, Origin]], out: Tensor) -> Origin | None:
     weights = sum((origin.weights for _, origin in operands), ())
     data = [(operand, origin) for operand, origin in operands if not origin.weights]
-    if not data:
+    scaled = any(operand.shape == out.shape and origin.weights for operand, origin in operands)
+    if not data or (scaled and all(operand.numel() == 1 for operand, _ in data)):  # such as weights over their norm
         return Origin(weights=weights) if weights else None
     best, origin = max(
-        data, key=lambda pair: (pair[0].shape == out.shape, not pair[1].mixed and pair[1].layer is not None, pair[1].order)
+        data,
+        key=lambda pair: (pair[0].shape == out.shape, not pair[1].mixed and pair[1].layer is not None, pair[1].order),
     )
     new = _resized(origin, (1,) * (out.ndim - best.ndim) + tuple(best.shape), out.shape)
     if best.shape == out.shape:
-        new.source = functools.reduce(_common, (each for _, each in data))
+        sources: list[Origin | None] = [each for _, each in data]
+        new.source = functools.reduce(_common, sources)
     if weights and new.layer is None:
         new.layer = weights[0]
     return new
@@ -65,12 +68,12 @@ def _common(one: Origin | None, other: Origin | None) -> Origin | None:
 
 
 def _mixing(call: Call) -> list[Origin | None]:
-    """Sums and the like along an axis that stays."""
+    """Follow sums and the like along an axis that stays."""
     return [origin and _fed(origin, origin.samples, origin.units, mixed=True) for origin in elementwise(call)]
 
 
 def _reduction(call: Call) -> list[Origin | None]:
-    """Sums, means and the like that take axes away."""
+    """Follow sums, means and the like, which take axes away."""
     x, origin, axes = call.given["self"], call["self"], call.given.get("dim")
     if origin is None:
         return [None] * len(call.outs)
@@ -130,7 +133,9 @@ def _joined(call: Call) -> list[Origin | None]:
     return [result]
 
 
-def _through(call: Call, x: Origin | None, weight: Origin | None, units: Label | None, samples: Label | None) -> Origin | None:
+def _through(
+    call: Call, x: Origin | None, weight: Origin | None, units: Label | None, samples: Label | None
+) -> Origin | None:
     """Return the origin of a layer's output: the layer's if it has weights, else what its input is fed by."""
     if weight is not None and weight.weights:
         if x is not None and x.weights:
@@ -204,6 +209,11 @@ def _units_last(call: Call) -> list[Origin | None]:
     out = call.outs[0]
     samples = carried(origin.samples, x.shape, out.shape) if x.ndim == out.ndim else None
     return _first(call, _through(call, origin, weight, along(out.shape, out.ndim - 1), samples))
+
+
+def opaque(call: Call) -> list[Origin | None]:
+    """Operations of other libraries: they may well hold weights, and nothing is known of their axes."""
+    return [call.layer((), origin and origin.samples, None) for origin in elementwise(call)]
 
 
 def _first(call: Call, origin: Origin | None) -> list[Origin | None]:

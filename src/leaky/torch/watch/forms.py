@@ -62,8 +62,13 @@ def gated(kind: str, form: str) -> Form:
     return Form(kind, form, ({"silu": _SILU, "gelu": _GELU, "mish": _MISH}[kind], math.inf))
 
 
+def swish(rate: float) -> Form:
+    """Return a SiLU of ``rate * x``, over ``rate``."""
+    return Form("silu", f"x * sigmoid({rate:g} * x)", (_SILU / rate, math.inf))
+
+
 def _hardtanh(form: str, low: float, high: float) -> Form:
-    kind = {(0, 6): "relu6", (0, math.inf): "relu"}.get((low, high), "hardtanh")
+    kind = {(0.0, 6.0): "relu6", (0.0, math.inf): "relu"}.get((low, high), "hardtanh")
     return Form(kind, "relu6" if form == "hardtanh" and kind == "relu6" else form, (float(low), float(high)))
 
 
@@ -107,7 +112,9 @@ def _elu(given: Arguments) -> Form:
     alpha, scale, rate = (float(given.get(name, 1.0)) for name in ("alpha", "scale", "input_scale"))
     kind = "selu" if (alpha, scale) == _SELU else "elu"
     steepest = max(1.0, alpha * rate)
-    return Form(kind, kind, (math.log(0.01 * steepest / (alpha * rate)) / rate if alpha * rate > 0 else -math.inf, math.inf))
+    return Form(
+        kind, kind, (math.log(0.01 * steepest / (alpha * rate)) / rate if alpha * rate > 0 else -math.inf, math.inf)
+    )
 
 
 def _celu(given: Arguments) -> Form:
@@ -145,4 +152,3 @@ FORMS: dict[str, Callable[[Arguments], Form | None]] = {
     "log_sigmoid_forward": _fixed("logsigmoid", -math.inf, -_SOFTPLUS),
     "tanh": _fixed("tanh", -_TANH, _TANH),
 }
-

@@ -129,8 +129,9 @@ def layout(shape: Sequence[int], samples: Label, units: Label | None) -> Layout:
     if total > 1:
         view.append(total)
     at = places[True]
-    axis = None if units is None else places[False] + (places[False] < at)
-    return Layout(tuple(view), at, axis)
+    if units is None:
+        return Layout(tuple(view), at, None)
+    return Layout(tuple(view), at, places[False] + (places[False] < at))
 
 
 def _nested(samples: Label, units: Label, total: int) -> bool:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ _WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 
 _TORCH = str(Path(torch.__file__).parent / "_")[:-1]
 _LAYERS = str(Path(nn.__file__).parent / "modules" / "_")[:-1]
+_CALLS = nn.modules.module.__file__
+_ACTIVATIONS = nn.modules.activation.__file__
 _LEAKY = str(Path(__file__).parents[2] / "_")[:-1]
 _inside: dict[str, bool] = {}
 
@@ -55,13 +58,19 @@ class Names:
         self.inside = False
 
     @contextmanager
-    def following(self, end: Callable[[], None]) -> Iterator[None]:
-        """Follow the calls of modules; ``end`` is called when the root's forward has returned or failed."""
+    def following(self, begin: Callable[[Any], None], end: Callable[[], None]) -> Iterator[None]:
+        """Follow the calls of modules; tell of the inputs that the root is called with, and when it is done or fails."""
 
         def enter(module: nn.Module, inputs: Any) -> None:
             if (self.inside or module is self._root) and threading.get_ident() == self._thread:
                 self._stack.append((module, self._paths.get(module, self.path)))
                 self._look()
+                if len(self._stack) == 1:
+                    begin(inputs)
+
+        def enter_root(module: nn.Module, inputs: Any, named: dict[str, Any]) -> None:
+            if named and len(self._stack) == 1:  # hooks for all modules are not told of these
+                begin([inputs, named])
 
         def leave(module: nn.Module, inputs: Any, output: Any) -> None:
             stack = self._stack
@@ -73,6 +82,8 @@ class Names:
                     end()
 
         handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
+        if not isinstance(self._root, torch.jit.ScriptModule):
+            handles.append(self._root.register_forward_pre_hook(enter_root, with_kwargs=True))
         try:
             yield
         finally:
@@ -89,23 +100,22 @@ class Names:
         else:
             self.module, self.path, self.inside = None, "", False
 
-    @property
-    def depth(self) -> int:
-        """How many calls of the root are running: more than one if it calls itself."""
-        return sum(module is self._root for module, _ in self._stack)
-
-
-def source() -> str | None:
-    """Return the file and line that calls the operation now running: the innermost outside PyTorch's functions and us."""
-    frame = sys._getframe(1)
-    while frame is not None and _is_inside(frame.f_code.co_filename):
-        frame = frame.f_back  # type: ignore[assignment]
-    if frame is None or frame.f_code.co_filename.startswith("<eval_with_key>"):  # torch.fx's, made up
+    def source(self) -> str | None:
+        """Return the file and line whose call the running operation is: the innermost outside PyTorch's functions and us."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if file == _CALLS and self.module is not None:
+                return None  # TorchScript: there are no lines between the module's call and the operation
+            if not _is_inside(file):
+                made_up = file.startswith("<eval_with_key>")  # by torch.fx
+                return None if made_up else f"{Path(file).name}:{frame.f_lineno}"
+            frame = frame.f_back
         return None
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
 
 
 def _is_inside(file: str) -> bool:
     if file not in _inside:
-        _inside[file] = file.startswith(_LEAKY) or (file.startswith(_TORCH) and not file.startswith(_LAYERS))
+        layer = file.startswith(_LAYERS) and file not in (_CALLS, _ACTIVATIONS)
+        _inside[file] = file.startswith(_LEAKY) or (file.startswith(_TORCH) and not layer)
     return _inside[file]

@@ -7,16 +7,19 @@ operation sets what it returns, so nothing stale is found where memory is used a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, final
 
 from torch import Tensor, nn
 
 from leaky.torch.watch.labels import Label, along
 
+_PLAIN = (int, float, bool, str, type(None))
+
 # How many operations are remembered; more of them, of ever new shapes, are worked out again.
 _REMEMBERED = 20_000
 
 
+@final  # and so always true
 class Origin:
     """What is known of one tensor."""
 
@@ -52,6 +55,10 @@ class Origin:
             origin = origin.source
 
 
+#: of tensors that came out of nothing that was seen
+UNKNOWN = Origin()
+
+
 class Call:
     """One call of an operation: its arguments by name, and the origins of those that are tensors or lists of them."""
 
@@ -80,7 +87,7 @@ class Call:
                     yield tensor, origin
 
     def layer(self, weights: tuple[str, ...], samples: Label | None, units: Label | None) -> Origin:
-        """Return the origin of what a layer with these weights puts out."""
+        """Return the origin of what a layer with these weights puts out; with none, of the module whose forward runs."""
         return self._layer(weights, samples, units)
 
 
@@ -161,7 +168,7 @@ class Origins:
                 else:
                     facts.append(tuple(value))
             else:
-                facts.append(value)
+                facts.append(value if type(value) in _PLAIN else type(value))
         return call
 
     def follow(self, operation: Any, rule: Rule, call: Call, out: Any) -> None:
@@ -192,7 +199,7 @@ class Origins:
 
     def _layer(self, weights: tuple[str, ...], samples: Label | None, units: Label | None) -> Origin:
         self._layers += 1
-        return Origin(self.here if self.here in weights else weights[0], self._layers, samples, units)
+        return Origin(self.here if self.here in weights or not weights else weights[0], self._layers, samples, units)
 
 
 def _owner(parameter: str) -> str:

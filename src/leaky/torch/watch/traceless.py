@@ -69,7 +69,7 @@ def _randomness(model: nn.Module, stack: ExitStack) -> None:
     stack.callback(random.setstate, random.getstate())
     stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002 - the global state is what it is about
     stack.callback(torch.set_rng_state, torch.get_rng_state())
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         stack.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
 
 

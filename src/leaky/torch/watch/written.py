@@ -62,9 +62,8 @@ def _is_zero(call: Call, name: str) -> bool:
     return isinstance(value, int | float) and value == 0
 
 
-def _scale(call: Call, name: str, of: Origin) -> float | Tensor | None:
-    """Return by how much an argument is a multiple of a tensor, if it is."""
-    origin = call[name]
+def _scale(origin: Origin | None, of: Origin) -> float | Tensor | None:
+    """Return what multiple one tensor is of another, if it is."""
     mark = origin.mark if origin is not None else None
     return mark.factor if isinstance(mark, Scaled) and mark.of is of else None
 
@@ -84,7 +83,7 @@ def _maximum(call: Call) -> Written | None:
             continue
         if _is_zero(call, other):
             return Written(x, origin, forms.relu("maximum(x, 0)"))
-        slope = _scale(call, other, origin)
+        slope = _scale(call[other], origin)
         if isinstance(slope, float) and 0 <= slope <= 1:
             return Written(x, origin, forms.leaky("maximum(x, slope * x)", slope))
     return None
@@ -100,7 +99,7 @@ def _where(call: Call) -> Written | None:
     x = call.given[name]
     if _is_zero(call, other):
         return Written(x, sign.of, forms.relu(f"where({sign.form}, {'x, 0' if sign.positive else '0, x'})"))
-    slope = _scale(call, other, sign.of)
+    slope = _scale(call[other], sign.of)
     if slope is None:
         return None
     branches = "x, slope * x" if sign.positive else "slope * x, x"
@@ -122,6 +121,9 @@ def _mul(call: Call) -> Written | None:
             return Written(x, factor.of, forms.relu(f"x * ({factor.form})"))
         if isinstance(factor, Gate) and factor.kind in _GATED and origin is not None:
             form, within = forms.gated(*_GATED[factor.kind]), list(factor.of.sources())
+            rate = _scale(factor.of, origin)
+            if factor.kind == "sigmoid" and isinstance(rate, float) and rate > 0:
+                form = forms.swish(rate)
             if origin in within:
                 return Written(x, origin, form, factor.sites)
             if isinstance(origin.mark, Scaled) and origin.mark.of in within:  # 0.5 * x * (1 + tanh(...))
@@ -186,7 +188,7 @@ def _gated(kind: str) -> Callable[[Call, Any], Any]:
         inner = origin.mark
         if kind == "tanh" and isinstance(inner, Gate) and inner.kind == "softplus":
             return Gate(inner.of, "mish", (*inner.sites, site))
-        return Gate(origin, kind, (site,))
+        return Gate(origin, kind, () if site is None else (site,))
 
     return mark
 

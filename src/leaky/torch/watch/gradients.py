@@ -1,0 +1,74 @@
+"""The gradients that reach the outputs of sites in a backward pass."""
+
+from __future__ import annotations
+
+import math
+import weakref
+
+import torch
+from torch import Tensor
+
+from leaky.evidence import Evidence
+from leaky.torch.watch.labels import Layout
+from leaky.torch.watch.statistics import statistics
+
+
+class _Awaited:
+    """The output of a site, whose gradient is wanted."""
+
+    def __init__(self, output: Tensor, inplace: bool, layout: Layout, evidence: Evidence) -> None:
+        self._output = weakref.ref(output)
+        self._version = output._version + inplace  # as autograd will leave it
+        self._layout, self._evidence = layout, evidence
+
+    def ask(self) -> bool:
+        """Have the gradient taken in when it comes; say whether autograd has yet to take the output over."""
+        output = self._output()
+        if output is None or output._version != self._version:  # it is no more, or no more the output
+            return False
+        if output.grad_fn is None:
+            return True
+        output.register_hook(self._take)  # type: ignore[no-untyped-call]
+        return False
+
+    def _take(self, gradient: Tensor) -> None:
+        x = self._layout(gradient.detach().abs())
+        seen = statistics(x, self._layout.axis, (0.0, math.inf))
+        self._evidence.add_gradient(seen.total, seen.positions)
+
+
+class Gradients:
+    """The outputs of one forward pass whose gradients are wanted.
+
+    An operation's output has no place yet in autograd's graph while the operation is looked at. It has one by the next
+    operation; what is made within an ``autograd.Function``, by the end of the pass.
+    """
+
+    def __init__(self) -> None:
+        self._enabled = False
+        self._new: list[_Awaited] = []
+        self._late: list[_Awaited] = []
+
+    def begin(self) -> None:
+        """Start a forward pass."""
+        self._enabled = torch.is_grad_enabled()
+        self._new.clear()
+        self._late.clear()
+
+    def want(self, output: Tensor, inplace: bool, layout: Layout, evidence: Evidence) -> None:
+        """Have the gradient of an output asked for as soon as can be."""
+        if self._enabled and not output.is_inference():
+            self._new.append(_Awaited(output, inplace, layout, evidence))
+
+    def ask(self) -> None:
+        """Ask for what is new; called before each operation, which might overwrite an output."""
+        if self._new:
+            self._late += [each for each in self._new if each.ask()]
+            self._new.clear()
+
+    def end(self) -> None:
+        """Ask for the rest."""
+        self.ask()
+        for each in self._late:
+            each.ask()
+        self._late.clear()
