@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leaky.evidence import Batch, batch_statistics
+from leaky.evidence import Batch, batch_statistics_of
 
 
 def statistics(tensor: Tensor, axis: int | None, limits: tuple[float, float]) -> Batch:
@@ -18,7 +18,7 @@ def statistics(tensor: Tensor, axis: int | None, limits: tuple[float, float]) ->
         return on_device(tensor, axis, limits)
     if tensor.dtype not in (torch.float16, torch.float32, torch.float64):
         tensor = tensor.float()  # exact for bfloat16
-    return batch_statistics(tensor.resolve_neg().numpy(), axis, limits)
+    return batch_statistics_of(tensor.resolve_neg().numpy(), axis, limits)
 
 
 def on_device(tensor: Tensor, axis: int | None, limits: tuple[float, float]) -> Batch:
