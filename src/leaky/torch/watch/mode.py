@@ -185,7 +185,9 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._gradients:
             self._gradients.begin()
         self._looking.close()
-        self._looking.enter_context(self)  # it costs a little at each operation, so not in the backward pass nor outside
+        self._looking.enter_context(
+            self
+        )  # it costs a little at each operation, so not in the backward pass nor outside
 
     def _end(self) -> None:
         self._looking.close()
