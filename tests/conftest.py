@@ -1,12 +1,85 @@
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable
+from typing import Any
 
 # Test processes run side by side: one thread each. Before NumPy or PyTorch is imported, hence here.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
+import pytest
 from hypothesis import settings
+from numpy.typing import ArrayLike
+
+from leaky.checkup import Check, Layer, Seen
+from leaky.evidence import Evidence, Site, batch_statistics
 
 # No deadline per example: a shared machine's pauses are no failures.
 settings.register_profile("leaky", deadline=None)
 settings.load_profile("leaky")
+
+LIMITS = {
+    "relu": (0.0, math.inf),
+    "relu6": (0.0, 6.0),
+    "leaky_relu": (-math.inf, math.inf),
+    "sigmoid": (-6.0, 6.0),
+    "tanh": (-3.0, 3.0),
+}
+
+
+def see(
+    name: str,
+    x: ArrayLike,
+    kind: str = "relu",
+    *,
+    layer: Layer | None = None,
+    gradient: float | None = None,
+    proved: ArrayLike | None = None,
+    **site: Any,
+) -> Seen:
+    """Return a site whose pre-activations were x: samples, units, and perhaps positions."""
+    x = np.asarray(x, np.float32)
+    slope = 0.1 if kind == "leaky_relu" else None
+    known = {"form": kind, "module": name, "axis": 1, "shape": x.shape[1:], "slope": slope, "limits": LIMITS[kind]}
+    described = Site(name, kind, units=x.shape[1], **{**known, **site})
+    evidence = Evidence(x.shape[1])
+    if len(x):
+        evidence.add(batch_statistics(x, 1, described.limits))
+    if gradient is not None:
+        evidence.add_gradient(np.full(x.shape[1], gradient) * evidence.positions, evidence.positions)
+    return Seen(described, evidence, layer, None if proved is None else np.asarray(proved))
+
+
+def checked(*sites: Seen, **known: Any) -> Check:
+    """Return a check of the sites."""
+    samples = max((seen.evidence.samples for seen in sites), default=0)
+    return Check(model="Net", samples=samples, sites={seen.site.name: seen for seen in sites}, **known)
+
+
+def feeding(bias: ArrayLike | None = None, norm: ArrayLike = (1.0,), **more: Any) -> Layer:
+    """Return a layer with these biases and norms."""
+    bias = None if bias is None else np.asarray(bias, float)
+    size = np.shape(norm if bias is None else bias)
+    return Layer(kind="Linear", norm=np.broadcast_to(np.asarray(norm, float), size), inputs=8, bias=bias, **more)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(name="see")
+def _see() -> Callable[..., Seen]:
+    return see
+
+
+@pytest.fixture(name="checked")
+def _checked() -> Callable[..., Check]:
+    return checked
+
+
+@pytest.fixture(name="feeding")
+def _feeding() -> Callable[..., Layer]:
+    return feeding

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from leaky.cli import main
@@ -307,6 +308,142 @@ def test_a_file_that_leaves_by_itself(here: Path, capsys: pytest.CaptureFixture[
 def test_file_names_are_taken_as_they_are(here: Path, name: str) -> None:
     assert compare("--activation", "tanh", "-o", f"{name}.html", "--study", f"{name}.db") == 0
     assert {p.name for p in here.iterdir()} - {"__pycache__"} == {"mine.py", f"{name}.html", f"{name}.db"}
+
+
+CHECKED = """
+import numpy as np
+import torch
+from torch import nn
+
+
+def network():
+    print("hello")
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    with torch.no_grad():
+        model[0].bias[2] = DEAD
+    return model
+
+
+def loader():
+    return [np.random.default_rng(n).normal(size=(50, 4)) for n in range(4)]
+"""
+
+
+@pytest.fixture
+def checked(here: Path) -> Path:
+    """A user's network with a dead unit, and data for it, in the current folder."""
+    (here / "net.py").write_text(CHECKED.replace("DEAD", "-100"))
+    (here / "alive.py").write_text(CHECKED.replace("DEAD", "0"))
+    rng = np.random.default_rng(0)
+    np.savez(here / "d.npz", x=rng.normal(size=(300, 4)), y=rng.integers(3, size=300))
+    return here
+
+
+def check(*arguments: str) -> int:
+    return main(["check", *arguments, "--trust"])
+
+
+def test_check_finds_the_dead_unit(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check("net.py:network", "--data", "d.npz", "--prove") == 1
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1].split()[:4] == ["1", "8", "1", "0"]
+    assert "L002 units proved dead · 1: 2" in out
+    assert "Cause: bias too low for the weights (−100)" in out
+    assert err == "hello\n"
+    assert not list(checked.glob("*.html"))
+
+
+def test_check_that_finds_nothing_exits_0(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check("alive.py:network", "--data", "alive.py:loader", "--loss", "model") == 2
+    assert check("alive.py:network", "--data", "alive.py:loader") == 0
+    assert "0 of 8 units are dead, at 1 site on 200 samples; 0 problems" in capsys.readouterr().out
+
+
+def test_check_as_json_with_report(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["net.py:network", "-d", "d.npz", "--loss", "cross_entropy", "--range", "-9", "9", "--batch", "7"]
+    assert check(*arguments, "--json", "--output", "r.html") == 1
+    out, err = capsys.readouterr()
+    document = json.loads(out, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
+    assert document["samples"] == 300
+    assert document["input_range"] == [-9, 9]
+    assert document["sites"][0]["proved_dead"] == [2]
+    assert len(document["sites"][0]["evidence"]["gradient"]) == 8
+    assert document["findings"][0]["code"] == "L002"
+    assert "Report: r.html" in err
+    assert "leaky check net.py:network -d d.npz" in (checked / "r.html").read_text()
+
+
+def test_check_before_training(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check("net.py:network", "--data", "d.npz", "--untrained") == 1
+    assert "L004 units dead at birth" in capsys.readouterr().out
+
+
+def test_check_of_networks_at_birth(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    narrow = (
+        "from torch import nn\n\ndef born():\n    parts = [p for _ in range(8) for p in (nn.Linear(2, 2), nn.ReLU())]\n"
+    )
+    (checked / "born.py").write_text(narrow + "    return nn.Sequential(nn.Linear(4, 2), *parts)\n")
+    assert check("born.py:born", "--data", "d.npz", "--at-birth", "20") == 0
+    out, err = capsys.readouterr()
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.startswith("Born dead, of 20 networks on 64 samples")
+    assert [line.split()[0] for line in out.splitlines()[2:6]] == ["0", "0.01", "0.1", "0.2"]
+    assert " 0.0 (0.0–" in out.splitlines()[3]
+    assert err == ""
+    assert check("born.py:born", "--data", "d.npz", "--at-birth", "20", "--json") == 0
+    births = json.loads(capsys.readouterr().out)["births"]
+    assert births[0]["unit"]["value"] > births[1]["unit"]["value"] == 0
+    assert check("born.py:born", "--data", "d.npz", "--at-birth", "0") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["net.py:network"], "leaky: Missing option '--data'"),
+        (["none.py:network", "--data", "d.npz"], "leaky: model: 'none.py' is not there"),
+        (["net.py:network", "--data", "none.npz"], "leaky: data: 'none.npz' is not there"),
+        (["net.py:network", "--data", "d.npz", "--loss", "huber"], "leaky: loss: 'huber' is unknown; expected"),
+        (["net.py:network", "--data", "d.npz", "--batch", "0"], "leaky: batch_size: 0; expected a whole number"),
+        (["net.py:network", "--data", "d.npz", "--range", "1", "0"], "leaky: input_range: (1.0, 0.0); expected"),
+        (["net.py:network", "--data", "d.npz", "-o", "r.svg"], "leaky: --output: 'r.svg'; expected a name"),
+        (["net.py:network", "--data", "d.npz", "--max-memory", "much"], "leaky: max_memory: 'much'; expected"),
+    ],
+)
+def test_check_of_bad_input(
+    checked: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    err = err.removeprefix("hello\n")
+    assert err.startswith(message)
+    assert err.count("\n") == 1
+
+
+def test_check_runs_no_file_that_is_not_trusted(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Not this process's import path, on which other tests put folders.
+    command = [*LEAKY, "check", "net.py:network", "--data", "d.npz"]
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "--trust" in done.stderr
+
+
+def test_check_shows_progress_on_a_terminal(checked: Path) -> None:
+    slow = (
+        CHECKED.replace("DEAD", "0")
+        + "\n\ndef slow():\n    import time\n\n    for each in loader() * 20:\n        time.sleep(0.2)\n        yield each\n"
+    )
+    (checked / "slow.py").write_text(slow)
+    terminal = Terminal("check", "slow.py:network", "--data", "slow.py:slow", "--trust")
+    terminal.read_until(r"batches.*[2-9]/")
+    os.killpg(terminal.process.pid, signal.SIGINT)
+    assert terminal.process.wait(timeout=30) == 130
+    assert "Traceback" not in terminal.text
 
 
 def test_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import os
 import re
 import shlex
 import subprocess
@@ -57,6 +58,27 @@ def test_the_example_of_ones_own_network_works(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "leaky-mine.html").exists()
     assert len(source.strip().splitlines()) <= 12
+
+
+def test_the_check_prints_what_it_says(tmp_path: Path) -> None:
+    (source,) = (block for block in blocks("python") if "def network" in block)
+    (tmp_path / "net.py").write_text(source)
+    (command,) = (line for line in "".join(blocks("sh")).splitlines() if line.startswith("leaky check"))
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+    assert done.returncode == 1, done.stderr
+    (printed,) = (block for block in blocks("text") if block.startswith("site "))
+    shown = [line.rstrip() for line in done.stdout.splitlines()]
+    beginning, end = printed.splitlines(), ["Report: report.html"]
+    assert shown[: len(beginning)] == beginning
+    assert shown[-1:] == end
 
 
 def test_the_other_examples_print_what_they_say(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@
 namespace leaky {
 namespace {
 
-// While it lives, Python's lock is not held, unless for so few elements that letting go and coming back would take longer.
+// While it lives, Python's lock is not held, unless for so few elements that it would take longer to come back to it.
 class Unlocked {
 public:
     explicit Unlocked(std::size_t count) : state_(count > kFew ? PyEval_SaveThread() : nullptr) {}

@@ -72,6 +72,8 @@ struct Job {
     }
 };
 
+void do_piece(const void* job, std::size_t i) { static_cast<const Job*>(job)->piece(i); }
+
 }  // namespace
 
 Rows::Rows(void* block, std::size_t units) {
@@ -107,7 +109,7 @@ void statistics(Type type, const Tensor& tensor, Limits limits, void* block) {
     if (tensor.count() * size_of(type) < kParallel) {
         for (std::size_t i = 0; i < pieces; ++i) job.piece(i);
     } else {
-        in_parallel(pieces, [](const void* context, std::size_t i) { static_cast<const Job*>(context)->piece(i); }, &job);
+        in_parallel(pieces, do_piece, &job);
     }
     for (std::size_t part = 1; part < plan.parts; ++part) add(result, job.rows[part], tensor.units);
 }

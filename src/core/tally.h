@@ -3,9 +3,9 @@
 // Written in the vector types that gcc and clang have for every processor, as wide as the registers of Lanes<T>, which
 // bring the loads and widened<part>(): one of the two registers of doubles that a register of floats makes.
 //
-// The order of the sums is the same for all. Where a unit's numbers lie in a row, the i-th goes to lane i % 8, and the
-// lanes are added up at last; where units lie side by side, each has a lane to itself. Zeros where there are no more
-// numbers change nothing: no sum is ever -0.
+// The order of the sums is the same for all. Where a unit's numbers lie in rows, the i-th of a row goes to lane i % 8;
+// what rows have beyond a multiple of 16 goes to lanes of its own; at last the lanes are added up. Where units lie side
+// by side, each has a lane to itself. Zeros where there are no more numbers change nothing: no sum is ever -0.
 
 #pragma once
 
@@ -22,10 +22,12 @@
 
 namespace leaky {
 
-inline constexpr std::size_t kSumLanes = 8;
+inline constexpr std::size_t kSumLanes = 8, kStep = 16;
 inline constexpr std::size_t kSamplesAtOnce = 16;  // until a unit's lanes are added up
+inline constexpr std::size_t kLargeSample = 512;   // positions of a unit: one sample at once, in the order of memory
 inline constexpr std::size_t kRowsAtOnce = 64;     // of units side by side: few enough to stay in the nearest cache
 inline constexpr std::size_t kUnitsAtOnce = 1024;
+inline constexpr std::size_t kAhead = 2048;  // in a row: so far off, numbers are called for from memory; by measurement
 
 template <class Number, std::size_t bytes>
 struct VectorOf {
@@ -65,6 +67,11 @@ struct Register {
         T own[kCount] = {};
         std::memcpy(own, at, count * sizeof(T));
         return load(own);
+    }
+
+    // What lies beyond the array may be named too.
+    static void prefetch(const T* at, std::size_t count) {
+        for (std::size_t i = 0; i < count; i += 64 / sizeof(T)) __builtin_prefetch(at + i);
     }
 
     static Numbers nan_from(std::size_t count, Numbers x) {
@@ -203,7 +210,6 @@ class Counting {
     using Integers = typename R::Integers;
     using RowTally = Tally<Lanes, T, kSumLanes / R::kDoubles>;
     using ColumnTally = Tally<Lanes, T, R::kParts>;
-    static constexpr std::size_t kStep = 16;
 
 public:
     explicit Counting(const Portion& portion)
@@ -226,8 +232,9 @@ private:
 
     // Each unit's numbers lie in rows, one after the other.
     void rows() {
-        for (std::size_t sample = p_.first_sample; sample < p_.end_sample; sample += kSamplesAtOnce) {
-            const std::size_t samples = std::min(kSamplesAtOnce, p_.end_sample - sample);
+        const std::size_t at_once = t_.positions() < kLargeSample ? kSamplesAtOnce : 1;
+        for (std::size_t sample = p_.first_sample; sample < p_.end_sample; sample += at_once) {
+            const std::size_t samples = std::min(at_once, p_.end_sample - sample);
             for (std::size_t unit = p_.first_unit; unit < p_.end_unit; ++unit)
                 if (!(plain_ && try_rows<true>(sample, samples, unit))) try_rows<false>(sample, samples, unit);
         }
@@ -258,9 +265,11 @@ private:
         for (std::size_t i = 0; i < samples; ++i) {
             Integers now_above{};
             for (std::size_t j = 0; j < t_.before; ++j, row += t_.units * t_.after)
-                for (std::size_t at = 0; at + kStep <= t_.after; at += kStep)
+                for (std::size_t at = 0; at + kStep <= t_.after; at += kStep) {
+                    R::prefetch(row + at + kAhead, kStep);
                     for (std::size_t k = 0; k < kStep; k += R::kCount)
                         now_above |= own.template take<plain>(R::load(row + at + k), within_, k / R::kDoubles);
+                }
             above[i] |= now_above;
         }
         tally.add(own);
@@ -321,7 +330,10 @@ private:
     bool try_columns(std::size_t row, std::size_t count, std::size_t unit) {
         ColumnTally tally;
         const T* at = x_ + row * t_.units + unit;
-        for (std::size_t i = 0; i < count; ++i, at += t_.units) tally.template take<plain>(R::load(at, end_), within_, 0);
+        for (std::size_t i = 0; i < count; ++i, at += t_.units) {
+            R::prefetch(at + kRowsAtOnce * t_.units, R::kCount);
+            tally.template take<plain>(R::load(at, end_), within_, 0);
+        }
         const std::size_t lanes = std::min(R::kCount, p_.end_unit - unit);
         Found<Lanes, T> found[R::kCount];
         for (std::size_t i = 0; i < lanes; ++i) {

@@ -5,10 +5,10 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <mutex>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <thread>
 
 #include <pthread.h>
@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kMostThreads = 1024;
 
-// About what it takes to wake a thread on another core. So waiting awake costs at most as much again, and never goes on.
+// About what it takes to wake a thread on another core. So waiting awake costs at most as much again, and ends.
 constexpr std::chrono::microseconds kLinger{50};
 
 inline void pause() {
@@ -104,7 +104,7 @@ private:
         pthread_sigmask(SIG_SETMASK, &all, &before);
         try {
             for (; workers_ < wanted; ++workers_) std::thread(&Pool::serve, this, workers_ + 1).detach();
-        } catch (const std::system_error&) {  // no more to be had: fewer do it too
+        } catch (const std::exception&) {  // no more threads or memory to be had: fewer do it too
         }
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
         return std::min(wanted, workers_);
@@ -141,17 +141,17 @@ private:
 std::atomic<Pool*> pool{nullptr};
 std::atomic<int> threads{1};
 
-OpenMp open_mp;
-std::atomic<bool> borrowing{false};
+std::atomic<const OpenMp*> lender{nullptr};
+std::atomic<bool> forked{false};
 
 // In a forked child there are no workers, and the parent's locks may be held by threads that do not exist here. OpenMP
 // would wait for its own for ever.
 void forget_pool() {
     pool.store(new Pool, std::memory_order_release);
-    borrowing.store(false, std::memory_order_relaxed);
+    forked.store(true, std::memory_order_relaxed);
 }
 
-void take_part(void* job) { static_cast<Job*>(job)->take_part(open_mp.this_thread()); }
+void take_part(void* job) { static_cast<Job*>(job)->take_part(lender.load()->this_thread()); }
 
 int cores() {
 #if defined(__linux__)
@@ -195,17 +195,18 @@ void configure_threads() {
 }
 
 void borrow_threads(const OpenMp& from) {
-    open_mp = from;
-    borrowing.store(true, std::memory_order_release);
+    static const OpenMp only = from;
+    if (!forked.load(std::memory_order_relaxed)) lender.store(&only, std::memory_order_release);
 }
 
 void in_parallel(std::size_t pieces, Work work, const void* context) {
-    const bool borrow = borrowing.load(std::memory_order_acquire);
-    const int allowed = borrow ? std::min(thread_count(), open_mp.most()) : thread_count();
-    const auto threads = static_cast<int>(std::min<std::size_t>(allowed, pieces));
-    Job job(work, context, pieces, std::max(threads, 1));
+    const OpenMp* const other = lender.load(std::memory_order_acquire);
+    const int allowed = other ? std::min(thread_count(), other->allowed()) : thread_count();
+    const int threads = std::max(1, static_cast<int>(std::min<std::size_t>(allowed, pieces)));
+    Job job(work, context, pieces, threads);
     if (threads > 1) {
-        if (borrow) return open_mp.parallel(take_part, &job, static_cast<unsigned>(threads), 0);
+        if (other && !forked.load(std::memory_order_relaxed))
+            return other->parallel(take_part, &job, static_cast<unsigned>(threads), 0);
         Pool* const workers = pool.load(std::memory_order_acquire);
         if (workers && workers->run(job, threads - 1)) return;
     }

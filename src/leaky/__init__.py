@@ -22,8 +22,11 @@ from leaky.function import (
 
 if TYPE_CHECKING:
     from leaky import jax as jax
+    from leaky import onnx as onnx
     from leaky import torch as torch
     from leaky.activation import Activation as Activation
+    from leaky.checkup import Check as Check
+    from leaky.checkup import check as check
     from leaky.comparison import Comparison as Comparison
     from leaky.comparison import compare as compare
     from leaky.report import write_report as write_report
@@ -32,17 +35,21 @@ if TYPE_CHECKING:
 # Public names that need more than NumPy, each with the module that holds it.
 _LAZY = {
     "Activation": "leaky.activation",
+    "Check": "leaky.checkup",
     "Comparison": "leaky.comparison",
     "Task": "leaky.trials",
+    "check": "leaky.checkup",
     "compare": "leaky.comparison",
     "write_report": "leaky.report",
 }
-_LAZY_MODULES = ("jax", "torch")
+_LAZY_MODULES = ("jax", "onnx", "torch")
 
 __all__ = [
     "Activation",
+    "Check",
     "Comparison",
     "Task",
+    "check",
     "compare",
     "gain",
     "get_num_threads",
@@ -52,6 +59,7 @@ __all__ = [
     "leaky_relu_backward_from_mask",
     "leaky_relu_derivative",
     "leaky_relu_inverse",
+    "onnx",
     "set_num_threads",
     "sign_mask",
     "torch",

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from html.parser import HTMLParser
 
 import pytest
 
@@ -176,3 +178,69 @@ def hostile_comparison() -> Comparison:
 @pytest.fixture(scope="session")
 def hostile_names() -> tuple[str, ...]:
     return HOSTILE
+
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Reads a page, and fails where elements do not nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names))
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.attributes if key == name]
+
+
+@pytest.fixture(scope="session")
+def read() -> Callable[[str], Page]:
+    return Page
+
+
+@pytest.fixture(scope="session")
+def sound() -> Callable[[str], Page]:
+    """Read a page that must be sound: self-contained, without scripts, and with nothing odd in its text."""
+
+    def reader(text: str) -> Page:
+        page = Page(text)
+        ids = page.all("id")
+        assert len(ids) == len(set(ids))
+        assert "script" not in page.tags
+        for name in ("href", "src", "xlink:href", "action", "data"):
+            assert all(value.startswith(("#", "data:")) for value in page.all(name))
+        assert set(re.findall(r"url\((.)", text)) <= {"#"}
+        assert "@import" not in text
+        assert not any(name.startswith("on") for name, _ in page.attributes)
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
+        assert "nan" not in re.findall(r"\w+", page.text.lower().replace("nan or infinite", ""))
+        assert "None" not in page.text
+        for label in page.all("aria-labelledby"):
+            assert label in ids
+        return page
+
+    return reader

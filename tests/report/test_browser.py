@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from leaky.checkup import Check, Seen
 from leaky.comparison.result import Comparison
-from leaky.report import render_html, save, summary_figure
+from leaky.report import render_check, render_html, save, summary_figure
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -92,6 +94,36 @@ def test_page(browser: webdriver.Chrome, pages: dict[str, str], name: str) -> No
     assert browser.get_log("browser") == []
     assert [url for url in requested(browser) if not url.startswith("data:")] == [pages[name]]
     assert browser.execute_script("return document.scripts.length") == 0
+
+
+def test_a_dead_unit_can_be_seen_on_every_screen(
+    browser: webdriver.Chrome,
+    see: Callable[..., Seen],
+    checked: Callable[..., Check],
+    hostile_names: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    x = np.where(np.arange(200)[:, None] % 2, 1.0, -1.0) * np.ones((200, 2048))
+    x[:, 7] = -1
+    sites = [see(f"{name}{units}", x[:, :units]) for name in hostile_names for units in (9, 64, 2048)]
+    path = tmp_path / "check.html"
+    path.write_text(render_check(checked(*sites), command="leaky check " + "x" * 300), encoding="utf-8")
+    requested(browser)
+    browser.get(path.as_uri())
+    for scheme in ("light", "dark"):
+        for width in (360, 390, 1280):
+            show(browser, scheme, width)
+            wide, room = browser.execute_script(
+                "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+            )
+            assert wide <= room, (scheme, width)
+            widths = browser.execute_script(
+                "return [...document.querySelectorAll('.strip .band-dead')].map(e => e.getBoundingClientRect().width)"
+            )
+            assert len(widths) == len(sites)
+            assert min(widths) >= 3, (scheme, width)
+    assert browser.get_log("browser") == []
+    assert [url for url in requested(browser) if not url.startswith("data:")] == [path.as_uri()]
 
 
 def test_folded_tables_are_printed(browser: webdriver.Chrome, pages: dict[str, str]) -> None:

@@ -1,69 +1,21 @@
 from __future__ import annotations
 
-import re
-from html.parser import HTMLParser
+from collections.abc import Callable
+from typing import Any
 
 from leaky.comparison.result import Comparison
 from leaky.report import render_html
 
-VOID = {"meta", "link", "br", "img", "input", "hr"}
+Read = Callable[[str], Any]
 
 
-class Page(HTMLParser):
-    """Reads a page, and fails where elements do not nest."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.text = ""
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self._open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_startendtag(tag, attrs)
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        names = [name for name, _ in attrs]
-        assert len(names) == len(set(names))
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def all(self, name: str) -> list[str]:
-        return [value for key, value in self.attributes if key == name]
+def test_every_shape_makes_a_sound_page(shape: Comparison, sound: Read) -> None:
+    sound(render_html(shape, command="leaky compare"))
 
 
-def test_every_shape_makes_a_sound_page(shape: Comparison) -> None:
-    text = render_html(shape, command="leaky compare")
-    page = Page(text)
-    ids = page.all("id")
-    assert len(ids) == len(set(ids))
-    assert "script" not in page.tags
-    for name in ("href", "src", "xlink:href", "action", "data"):
-        assert all(value.startswith(("#", "data:")) for value in page.all(name))
-    assert set(re.findall(r"url\((.)", text)) <= {"#"}
-    assert "@import" not in text
-    assert not any(name.startswith("on") for name, _ in page.attributes)
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
-    assert "nan" not in re.findall(r"\w+", page.text.lower())
-    assert "None" not in page.text
-    for label in page.all("aria-labelledby"):
-        assert label in ids
-
-
-def test_names_are_text(hostile: Comparison, hostile_names: tuple[str, ...]) -> None:
+def test_names_are_text(hostile: Comparison, read: Read) -> None:
     command = "leaky compare '<script>&\"'"
-    page = Page(render_html(hostile, command=command))
+    page = read(render_html(hostile, command=command))
     for name in ("<script>alert(1)</script>", "$x_$", "\"&'", "bell null [31mred", "desrever", "漢字 🎉"):
         assert name in page.text
     assert command in page.text
@@ -73,8 +25,8 @@ def test_same_bytes_every_time(small: Comparison) -> None:
     assert render_html(small, command="x") == render_html(small, command="x")
 
 
-def test_contents_in_order(seven: Comparison) -> None:
-    page = Page(render_html(seven, command="leaky compare digits-deep --seeds 10"))
+def test_contents_in_order(seven: Comparison, read: Read) -> None:
+    page = read(render_html(seven, command="leaky compare digits-deep --seeds 10"))
     places = [
         page.text.index(part)
         for part in (

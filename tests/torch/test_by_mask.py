@@ -181,8 +181,15 @@ def test_in_place_refused_as_pytorch_does() -> None:
     before = leaf.detach().clone()
     with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"):
         leaky_relu(leaf, 0.1, inplace=True)
+    for slope in (0.1, -0.1):
+        with pytest.raises(
+            RuntimeError, match="a view of a leaf Variable that requires grad is being used in an in-place"
+        ):
+            leaky_relu(leaf.view(3, 3), slope, inplace=True)
+    inner = leaf * 1
     with pytest.raises(RuntimeError, match="is a view and is being modified inplace"):
-        leaky_relu((leaf * 1).chunk(2)[0], 0.1, inplace=True)
+        leaky_relu(inner.chunk(2)[0], 0.1, inplace=True)
+    assert torch.equal(inner, before)
     with torch.inference_mode():
         inference = before.clone()
     with pytest.raises(RuntimeError, match="Inplace update to inference tensor outside InferenceMode"):
@@ -202,6 +209,35 @@ def test_slopes_beyond_float32_are_refused_as_pytorch_does() -> None:
 def test_other_types_are_refused_as_pytorch_does(dtype: torch.dtype) -> None:
     with pytest.raises(RuntimeError, match="not implemented for"):
         leaky_relu(torch.ones(9, dtype=dtype))
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_hooks_may_bring_the_mask_back_with_gaps(inplace: bool) -> None:
+    x = torch.randn(100, generator=seeded(), requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: torch.stack([t, t], -1)[..., 0]):
+        (gradient,) = torch.autograd.grad(leaky_relu(x * 1, 0.1, inplace).sum(), x)
+    assert torch.equal(gradient, torch.where(x > 0, 1.0, 0.1))
+
+
+@pytest.mark.parametrize("change", [lambda t: t.float(), lambda t: t[1:], lambda t: t.to("meta")])
+def test_hooks_that_bring_back_something_else(change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    x = torch.randn(100, generator=seeded(), requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, change):
+        y = leaky_relu(x, 0.1)
+        with pytest.raises(
+            RuntimeError, match=r"saved 16 bytes as torch.uint8 on the CPU for backward; a saved-tensor"
+        ):
+            y.sum().backward()
+
+
+def test_a_default_device_is_no_reason_to_step_aside() -> None:
+    x = torch.randn(100, generator=seeded(), requires_grad=True)
+    for device in ("cpu", "meta"):
+        with torch.device(device):
+            y = leaky_relu(x, 0.1)
+            assert is_by_mask(y)
+            (gradient,) = torch.autograd.grad(y.sum(), x)
+        assert torch.equal(gradient, torch.where(x > 0, 1.0, 0.1))
 
 
 def test_input_may_be_overwritten() -> None:

@@ -81,3 +81,13 @@ def test_gradcheck() -> None:
     x = torch.tensor([-2.0, -0.5, 0.5, 2.0], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda t: by_output.forward(t, 0.2), x, check_batched_grad=True)
     assert torch.autograd.gradgradcheck(lambda t: by_output.forward(t, 0.2), x)
+
+
+@pytest.mark.usefixtures("no_core")
+def test_an_output_that_was_overwritten_is_told() -> None:
+    x = torch.empty(4, 5, device="meta", requires_grad=True)
+    y = leaky_relu(x, 0.1)
+    y += 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation") as caught:
+        y.sum().backward()
+    assert "leaky.torch.leaky_relu keeps its output" in caught.value.__notes__[0]

@@ -19,9 +19,9 @@ BUFFER, FRESH, TRAINING = "forward into a buffer", "forward", "forward and backw
 
 #: what is timed of each, with what that means
 WAYS = {
-    BUFFER: "NumPy arrays, into an output that is there already",
-    FRESH: "PyTorch tensors, a new output in each call",
-    TRAINING: "PyTorch tensors, new outputs and gradients in each call",
+    BUFFER: "into an output that is there; np.where and np.maximum allocate",
+    FRESH: "a new output in each call",
+    TRAINING: "new outputs and gradients in each call",
 }
 
 
@@ -36,7 +36,7 @@ class Case:
     @functools.cached_property
     def x(self) -> NDArray[Any]:
         """The input."""
-        return self.normal(0)
+        return self._normal(0)
 
     @functools.cached_property
     def out(self) -> NDArray[Any]:
@@ -47,16 +47,20 @@ class Case:
         """Return the input as a PyTorch tensor."""
         return self._tensor(self.x).requires_grad_(requires_grad)
 
-    def grad(self) -> Any:
-        """Return a gradient as a PyTorch tensor."""
-        return self._tensor(self.normal(1))
+    @functools.cached_property
+    def grad(self) -> NDArray[Any]:
+        """The gradient."""
+        return self._normal(1)
+
+    def grad_tensor(self) -> Any:
+        """Return the gradient as a PyTorch tensor."""
+        return self._tensor(self.grad)
 
     def out_tensor(self) -> Any:
         """Return the room for the output as a PyTorch tensor."""
         return self._tensor(self.out)
 
-    def normal(self, seed: int) -> NDArray[Any]:
-        """Return numbers drawn from a seed."""
+    def _normal(self, seed: int) -> NDArray[Any]:
         numbers = np.random.default_rng(seed).standard_normal(self.size, dtype=np.float32)
         if self.dtype == BFLOAT16:
             import ml_dtypes
@@ -122,8 +126,13 @@ def _leaky(case: Case) -> Call:
 def _copy(case: Case) -> Call:
     from leaky import _core
 
-    x, out, nbytes = case.x.ctypes.data, case.out.ctypes.data, case.x.nbytes
-    return lambda: _core.copy(x, out, nbytes)
+    x, out, nbytes = case.x, case.out, case.x.nbytes
+    source, target = x.ctypes.data, out.ctypes.data
+
+    def call(keep: object = (x, out)) -> None:
+        _core.copy(source, target, nbytes)
+
+    return call
 
 
 @peer("np.where(x>0, x, a*x)", BUFFER, types=(FLOAT16, FLOAT32, FLOAT64))
@@ -136,6 +145,12 @@ def _where(case: Case) -> Call:
 def _maximum(case: Case) -> Call:
     x, slope = case.x, case.slope
     return lambda: np.maximum(slope * x, x)
+
+
+@peer("np.maximum, in out", BUFFER, types=(FLOAT16, FLOAT32, FLOAT64))
+def _maximum_in_place(case: Case) -> Call:
+    x, out, slope = case.x, case.out, case.slope
+    return lambda: np.maximum(np.multiply(x, slope, out=out), x, out=out)
 
 
 @peer("numexpr", BUFFER, ("numexpr",), (FLOAT32, FLOAT64))
@@ -241,11 +256,12 @@ def _forward(name: str, case: Case) -> Call:
 
 
 def _training(name: str, case: Case) -> Call:
-    function, x, grad = _functions(case)[name], case.tensor(requires_grad=True), case.grad()
+    function, x, grad = _functions(case)[name], case.tensor(requires_grad=True), case.grad_tensor()
 
-    def call() -> None:
-        x.grad = None
+    def call() -> object:
         function(x).backward(grad)
+        gradient, x.grad = x.grad, None
+        return gradient
 
     return call
 
@@ -273,7 +289,7 @@ def _jax_training(case: Case) -> Call:
         y, pull = jax.vjp(lambda x: jax.nn.leaky_relu(x, case.slope), x)
         return y, pull(grad)[0]
 
-    return _awaited(both, jax.numpy.asarray(case.x), jax.numpy.asarray(case.normal(1)))
+    return _awaited(both, jax.numpy.asarray(case.x), jax.numpy.asarray(case.grad))
 
 
 def _awaited(function: Any, *arguments: Any) -> Call:

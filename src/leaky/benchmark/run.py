@@ -9,17 +9,22 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
+
 from leaky import _core
 from leaky.benchmark.peers import PEERS, TYPES, WAYS, Case, Peer
 from leaky.benchmark.result import Benchmark, Timing
 from leaky.benchmark.timing import interleave
 from leaky.function import get_num_threads, real_slope
+from leaky.wording import counted
 
 #: from three elements, where the call itself is all, to what fits no cache
 DEFAULT_SIZES = (3, 1 << 10, 1 << 16, 1 << 20, 1 << 24, 1 << 26)
 
-#: more than any of these takes at once, in arrays of the size that is timed: inputs, outputs, gradients, temporaries
+# Arrays of the size that is timed that are there at once, at most: inputs, outputs, gradients, temporaries (measured: 7).
 _ARRAYS = 10
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def bench(
@@ -35,17 +40,20 @@ def bench(
     Args:
         sizes: numbers of elements.
         dtype: float16, bfloat16 (wants ml_dtypes), float32 or float64.
-        negative_slope: a finite number.
+        negative_slope: a number that float32 can hold.
         seconds: for each size, each way; at least five rounds are made.
         progress: is called with the number of sizes done and of all, over all ways.
 
     Raises:
         TypeError: the slope is not a real number.
-        ValueError: a size below 1 or beyond this machine's memory, another type, a slope that is not finite.
+        ValueError: a size below 1 or beyond this machine's memory, another type, a slope that is infinite or beyond
+            float32, seconds that are no number from 0 up.
     """
     slope = real_slope(negative_slope)
-    if not math.isfinite(slope):
-        raise ValueError(f"negative_slope: {slope}; expected a finite number")
+    if abs(slope) > _FLOAT32_MAX:  # not for all peers
+        raise ValueError(f"negative_slope: {slope:g}; expected a number that float32 can hold")
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"seconds: {seconds}; expected a number from 0 up")
     if dtype not in TYPES:
         raise ValueError(f"dtype: {dtype!r}; expected one of {', '.join(TYPES)}")
     for size in sizes:
@@ -79,16 +87,12 @@ def _check_size(size: int, dtype: str) -> None:
 def _time(peers: list[Peer], case: Case, seconds: float) -> list[Timing]:
     """Time one way at one size. The first peer is the one that the others are divided by."""
     times = interleave({peer.name: peer.prepare(case) for peer in peers}, seconds)
-    ours = times[peers[0].name]
     timings = []
     for peer in peers:
-        theirs = times[peer.name]
-        ratios = sorted(b / a for a, b in zip(ours, theirs, strict=True))
-        last = len(ratios) - 1
-        low, middle, high = (ratios[round(q * last)] for q in (0.25, 0.5, 0.75))
-        timings.append(
-            Timing(peer.way, peer.name, case.size, sorted(theirs)[last // 2], middle, low, high, len(ratios))
-        )
+        ratios = np.divide(times[peer.name], times[peers[0].name])
+        low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75)).tolist()
+        seconds_each = float(np.median(times[peer.name]))
+        timings.append(Timing(peer.way, peer.name, case.size, seconds_each, middle, low, high, len(ratios)))
     return timings
 
 
@@ -98,9 +102,28 @@ def _machine(peers: list[Peer]) -> dict[str, str]:
         "processor": _processor(),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "instruction set": _core.ISA,
-        "threads": str(get_num_threads()),
+        "threads": _threads(packages),
         "Python": platform.python_version(),
     } | {name: _version(name) for name in sorted(packages)}
+
+
+def _threads(packages: set[str]) -> str:
+    """Write the number of threads, and that of each package that has another."""
+    threads = {"leaky": get_num_threads()}
+    if "torch" in packages:
+        import torch
+
+        threads["torch"] = torch.get_num_threads()
+    if "numba" in packages:
+        import numba
+
+        threads["numba"] = numba.get_num_threads()
+    if "numexpr" in packages:
+        import numexpr
+
+        threads["numexpr"] = numexpr.get_num_threads()
+    others = [f"{name} {count}" for name, count in threads.items() if count != threads["leaky"]]
+    return ", ".join([counted(threads["leaky"], "thread"), *others])
 
 
 def _version(package: str) -> str:

@@ -9,18 +9,24 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leaky.checkup.result import Check
 from leaky.files import write_atomically
 from leaky.report.function import function_figure
 from leaky.report.svg import save
 
 if TYPE_CHECKING:
     from leaky.comparison import Comparison
+    from leaky.report.check_page import render_check
     from leaky.report.page import render_html
     from leaky.report.summary import summary_figure
 
-__all__ = ["function_figure", "render_html", "save", "summary_figure", "write_report"]
+__all__ = ["function_figure", "render_check", "render_html", "save", "summary_figure", "write_report"]
 
-_LAZY = {"render_html": "leaky.report.page", "summary_figure": "leaky.report.summary"}
+_LAZY = {
+    "render_check": "leaky.report.check_page",
+    "render_html": "leaky.report.page",
+    "summary_figure": "leaky.report.summary",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -29,23 +35,30 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'leaky.report' has no attribute {name!r}")
 
 
-def write_report(comparison: Comparison, path: str | Path, *, command: str = "") -> None:
-    """Write a comparison's report, whole or not at all.
+def write_report(result: Comparison | Check, path: str | Path, *, command: str = "") -> None:
+    """Write the report of a comparison or a check, whole or not at all.
 
     Args:
-        comparison: what :func:`leaky.compare` returned.
-        path: an ``.html`` file for the whole report, or ``.svg``, ``.png`` or ``.pdf`` for its summary picture.
+        result: what :func:`leaky.compare` or :func:`leaky.check` returned.
+        path: an ``.html`` file; or, for a comparison, ``.svg``, ``.png`` or ``.pdf`` for its summary picture.
         command: the command line that repeats it, to be shown in the report.
 
     Raises:
         ValueError: another suffix.
         OSError: the file cannot be written.
     """
-    if Path(path).suffix.lower() == ".html":
+    is_page = Path(path).suffix.lower() == ".html"
+    if isinstance(result, Check):
+        if not is_page:
+            raise ValueError(f"path: {str(path)!r}; expected a name that ends in .html")
+        from leaky.report.check_page import render_check
+
+        write_atomically(path, render_check(result, command=command))
+    elif is_page:
         from leaky.report.page import render_html
 
-        write_atomically(path, render_html(comparison, command=command))
+        write_atomically(path, render_html(result, command=command))
     else:
         from leaky.report.summary import summary_figure
 
-        save(summary_figure(comparison), path)
+        save(summary_figure(result), path)

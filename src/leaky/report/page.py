@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from leaky.comparison.result import Comparison
-from leaky.report import curves, dead, dots, function, svg, words
+from leaky.report import curves, dead, dots, function, svg
 from leaky.report.look import DEAD, looks
+from leaky.report.rendering import render
 from leaky.report.tally import Arm, arms, mean, rectifies
 
 #: the slope with which the function is drawn, large enough to be seen
@@ -26,38 +25,21 @@ def render_html(comparison: Comparison, *, command: str) -> str:
         comparison: what to report.
         command: the command line that repeats it.
     """
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            comparison=comparison,
-            command=command,
-            arms=arms(comparison),
-            looks=looks(comparison.activations),
-            smooth=[a for a in comparison.activations if not rectifies(a)],
-            verdicts={v.activation: v for v in comparison.verdicts},
-            figures=_figures(comparison),
-            light=Markup(svg.variables("light")),
-            dark=Markup(svg.variables("dark")),
-            font=Markup(svg.FONT),
-            dead_colour=DEAD,
-            slope=SLOPE,
-        )
+    return render(
+        "report.html",
+        comparison=comparison,
+        command=command,
+        arms=arms(comparison),
+        looks=looks(comparison.activations),
+        smooth=[a for a in comparison.activations if not rectifies(a)],
+        verdicts={v.activation: v for v in comparison.verdicts},
+        figures=_figures(comparison),
+        dead_colour=DEAD,
+        slope=SLOPE,
+        rectifies=rectifies,
+        site_rows=site_rows,
+        variable=svg.variable,
     )
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("leaky.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["plain"] = words.plain
-    environment.globals |= {"words": words, "rectifies": rectifies, "site_rows": site_rows, "variable": svg.variable}
-    return environment
 
 
 def _figures(comparison: Comparison) -> dict[str, list[Markup]]:

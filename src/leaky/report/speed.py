@@ -39,7 +39,7 @@ def subject(benchmark: Benchmark) -> str:
     machine = benchmark.machine
     return (
         f"{benchmark.dtype}, slope {benchmark.negative_slope:g}; {machine['processor']}, "
-        f"{machine['instruction set']}, {words.counted(int(machine['threads']), 'thread')}"
+        f"{machine['instruction set']}, {machine['threads']}"
     )
 
 

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leaky.wording import counted, difference, p_value, plain, score
+from leaky.wording import (
+    NOTHING,
+    counted,
+    difference,
+    minus,
+    number,
+    p_value,
+    plain,
+    power,
+    ranges,
+    score,
+    share,
+    span,
+    three_digits,
+)
 
 __all__ = [
+    "NOTHING",
     "brief",
     "counted",
     "difference",
@@ -19,18 +34,14 @@ __all__ = [
     "p_value",
     "plain",
     "power",
+    "ranges",
     "ratio",
     "score",
     "share",
     "shorten",
+    "span",
     "spread",
 ]
-
-#: stands where a number does not exist
-NOTHING = "–"
-MINUS = "\N{MINUS SIGN}"
-
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def spread(mean: float | None, deviation: float | None, metric: str) -> str:
@@ -51,49 +62,18 @@ def brief(value: float, metric: str, *, signed: bool = False) -> str:
     """Return a value of the metric, or a difference, with the digits it needs: for the numbers along an axis."""
     shown = 100 * value if metric == "accuracy" else value
     sign = "+" if signed and shown > 0 else ""
-    return sign + _signed(f"{shown:.4g}") + (" %" if metric == "accuracy" and not signed else "")
-
-
-def share(value: float | None) -> str:
-    """Return a share in percent, to a tenth, and never 0 % for what is more than none nor 100 % for less than all."""
-    if value is None:
-        return NOTHING
-    if 0 < value < 0.0005:
-        return "< 0.1 %"
-    if 0.9995 <= value < 1:
-        return "> 99.9 %"
-    return f"{100 * value:.1f} %" if 0 < value < 1 else f"{100 * value:.0f} %"
-
-
-def number(value: float | None) -> str:
-    """Return a number of any size in three significant digits: ``0.873``, ``42.0``, ``3.2·10⁻⁷``."""
-    if value is None:
-        return NOTHING
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return _signed(_three(value))
-    digits, exponent = f"{value:.1e}".split("e")
-    return _signed(f"{digits}·{power(int(exponent))}")
+    return sign + minus(f"{shown:.4g}") + (" %" if metric == "accuracy" and not signed else "")
 
 
 def milliseconds(seconds: float) -> str:
     """Return a time in milliseconds: ``0.93 ms``."""
-    return f"{_three(1000 * seconds)} ms"
+    return f"{three_digits(1000 * seconds)} ms"
 
 
 def listed(values: Sequence[object], most: int = 20) -> str:
     """Return values in a row, the middle left out where there are more than ``most``."""
     texts = [plain(str(value)) for value in values]
     return ", ".join(texts if len(texts) <= most else [*texts[: most - 2], "…", texts[-1]])
-
-
-def _three(value: float) -> str:
-    """Return three significant digits."""
-    return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:#.3g}".rstrip(".")
-
-
-def _signed(text: str) -> str:
-    """Return the number's text with a true minus sign, and without one on a zero."""
-    return text.removeprefix("-") if not text.strip("-0.") else text.replace("-", MINUS, 1)
 
 
 def shorten(name: str, length: int = 22) -> str:
@@ -103,11 +83,6 @@ def shorten(name: str, length: int = 22) -> str:
         return text
     tail = length // 3
     return f"{text[: length - tail - 1]}…{text[-tail:]}"
-
-
-def power(exponent: int) -> str:
-    """Return a power of ten: ``10⁻³``."""
-    return f"10{str(exponent).translate(_SUPERSCRIPTS)}"
 
 
 def elements(count: int) -> str:

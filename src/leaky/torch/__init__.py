@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
-from torch.jit import is_scripting  # type: ignore[attr-defined]
+from torch.jit import is_scripting  # type: ignore[attr-defined]  # public, but not in its __all__
 
 from leaky.function import real_slope
 from leaky.torch import by_mask, by_output, threads
@@ -29,7 +29,7 @@ _FLOAT32_MAX = torch.finfo(torch.float32).max
 
 
 def leaky_relu(
-    input: Tensor,  # noqa: A002 - PyTorch's own name
+    input: Tensor,
     negative_slope: float = 0.01,
     inplace: bool = False,
 ) -> Tensor:
@@ -41,15 +41,17 @@ def leaky_relu(
     - Dense CPU tensors of 8 MiB and more, of float16, bfloat16, float32 and float64, go through leaky's own core,
       which keeps one bit per element. The input may be overwritten after the call.
     - Tensors as large on other devices keep the output, if the slope is not negative. That costs no memory where the
-      next layer keeps it too, as convolutions, linear and normalisation layers do.
+      next layer keeps it too, as convolutions, linear and normalisation layers do. But the output must then not be
+      overwritten before backward, as by ``Dropout(inplace=True)`` or ``+=``: backward would raise an error.
     - Smaller tensors, layouts with gaps, subclasses, and all that is compiled, exported, scripted, traced, transformed
-      (``torch.func``, forward mode) or seen by a mode, take PyTorch's own operation: they fuse and export as ever.
+      (``torch.func``, forward mode) or seen by a mode, take PyTorch's own operation: they fuse and export as ever. (A
+      mode that watches a checkpointed forward must watch its backward too: both have to go the same way.)
 
     Args:
         input: a tensor of a floating type, of any shape; the result has both.
         negative_slope: one real number. For slopes that are learned, see ``torch.nn.PReLU``.
-        inplace: overwrite ``input`` and return it. Any slope can then be differentiated, where PyTorch itself refuses
-            negative ones.
+        inplace: overwrite ``input`` and return it. Negative slopes can then be differentiated too, which PyTorch itself
+            refuses (and which forward mode and TorchScript still do).
 
     Raises:
         TypeError: the slope is not a real number.
@@ -72,11 +74,11 @@ def leaky_relu(
     return F.leaky_relu(input, negative_slope, inplace)
 
 
-def _large(input: Tensor, slope: float, inplace: bool) -> Tensor | None:  # noqa: A002
+def _large(input: Tensor, slope: float, inplace: bool) -> Tensor | None:
     """Return the result in the way that keeps less, or None if PyTorch's own is to be taken."""
     keeps = torch.is_grad_enabled() and input.requires_grad
-    if inplace and ((keeps and input.is_leaf) or input.is_inference()):
-        return None  # mostly forbidden, which PyTorch says best
+    if inplace and ((keeps and (input.is_leaf or input._is_view())) or input.is_inference()):
+        return None  # mostly forbidden, which PyTorch says best, and before anything is overwritten
     if _FLOAT32_MAX < abs(slope) < math.inf:
         return None  # forbidden but for float64
     if by_mask.suits(input):
@@ -97,7 +99,7 @@ class LeakyReLU(torch.nn.LeakyReLU):
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__(real_slope(negative_slope), inplace)
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor) -> Tensor:
         """Return :func:`leaky_relu` of the input."""
         return leaky_relu(input, self.negative_slope, self.inplace)
 

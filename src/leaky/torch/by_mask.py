@@ -10,6 +10,8 @@ import functools
 from typing import Any
 
 import torch
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
 
 from leaky import _core
 
@@ -42,11 +44,17 @@ def observed() -> bool:
     """Say whether someone follows what PyTorch does (modes, tracing, transforms): then it has to be PyTorch's own op."""
     return bool(
         torch._C._len_torch_dispatch_stack()
-        or torch._C._len_torch_function_stack()
+        or (torch._C._len_torch_function_stack() and not _only_default_devices())
         or torch._C._are_functorch_transforms_active()
         or torch._C._get_tracing_state()
         or torch.autograd.forward_ad._current_level >= 0
     )
+
+
+def _only_default_devices() -> bool:
+    """Say whether the function modes are those of ``torch.set_default_device``, which follow nothing but factories."""
+    stack: list[Any] = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]  # PyTorch's is untyped
+    return all(isinstance(mode, DeviceContext) for mode in stack)
 
 
 def _addressable(tensor: torch.Tensor) -> bool:
@@ -58,13 +66,13 @@ def suits(tensor: torch.Tensor) -> bool:
     return _addressable(tensor) and _is_dense(tensor)
 
 
-def forward(input: torch.Tensor, slope: float, inplace: bool) -> torch.Tensor:  # noqa: A002
+def forward(input: torch.Tensor, slope: float, inplace: bool) -> torch.Tensor:
     """Return Leaky ReLU of a tensor that :func:`suits`.
 
     Where a gradient is needed, a mask is kept for it, of one bit per element rounded up to 8 bytes.
     """
     if torch.is_grad_enabled() and input.requires_grad:
-        return _ByMask.apply(input, slope, inplace)  # type: ignore[no-any-return, no-untyped-call]
+        return _ByMask.apply(input, slope, inplace)  # type: ignore[no-any-return, no-untyped-call]  # PyTorch's is untyped
     output = input if inplace else _empty_like(input)
     _core.forward(input.data_ptr(), output.data_ptr(), input.numel(), _TYPES[input.dtype], slope)
     if inplace:
@@ -74,10 +82,10 @@ def forward(input: torch.Tensor, slope: float, inplace: bool) -> torch.Tensor:  
 
 class _ByMask(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, input: torch.Tensor, slope: float, inplace: bool) -> torch.Tensor:  # noqa: A002
+    def forward(ctx: Any, input: torch.Tensor, slope: float, inplace: bool) -> torch.Tensor:
         count = input.numel()
         # The mask first: at the end of the heap, its being freed would give back to the system what is soon asked for.
-        mask = torch.empty(-(-count // 64) * 8, dtype=torch.uint8)
+        mask = torch.empty(_mask_bytes(count), dtype=torch.uint8, device="cpu")
         output = input if inplace else _empty_like(input)
         _core.forward_with_mask(input.data_ptr(), output.data_ptr(), mask.data_ptr(), count, _TYPES[input.dtype], slope)
         if inplace:
@@ -89,6 +97,7 @@ class _ByMask(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (grad,), (mask,) = grads, ctx.saved_tensors
+        mask = _checked(mask, ctx.size.numel())
         if torch.is_grad_enabled() or not _addressable(grad):
             # A gradient to be differentiated in its turn, batched, or otherwise more than numbers.
             signs = _unpack(mask, ctx.size, ctx.stride).to(grad.dtype)
@@ -101,6 +110,20 @@ class _ByMask(torch.autograd.Function):
             grad.data_ptr(), mask.data_ptr(), result.data_ptr(), grad.numel(), _TYPES[grad.dtype], ctx.slope
         )
         return result, None, None
+
+
+def _mask_bytes(count: int) -> int:
+    return -(-count // 64) * 8
+
+
+def _checked(mask: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the mask as it was saved. Hooks on saved tensors may have brought back something else."""
+    if (mask.dtype, mask.numel(), mask.device.type) != (torch.uint8, _mask_bytes(count), "cpu"):
+        raise RuntimeError(
+            f"leaky.torch.leaky_relu saved {_mask_bytes(count)} bytes as torch.uint8 on the CPU for backward; a saved-tensor "
+            f"hook gave back {mask.numel()} of {mask.dtype} on {mask.device}"
+        )
+    return mask.contiguous()
 
 
 def _unpack(mask: torch.Tensor, size: torch.Size, stride: tuple[int, ...]) -> torch.Tensor:

@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as F
 
 
-def forward(input: torch.Tensor, slope: float) -> torch.Tensor:  # noqa: A002
+def forward(input: torch.Tensor, slope: float) -> torch.Tensor:
     """Return Leaky ReLU of a tensor that needs a gradient. The slope must not be below 0."""
-    return _ByOutput.apply(input, slope)  # type: ignore[no-any-return, no-untyped-call]
+    return _ByOutput.apply(input, slope)  # type: ignore[no-any-return, no-untyped-call]  # PyTorch's is untyped
 
 
 class _ByOutput(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, input: torch.Tensor, slope: float) -> torch.Tensor:  # noqa: A002
+    def forward(ctx: Any, input: torch.Tensor, slope: float) -> torch.Tensor:
         output = F.leaky_relu(input, slope)
         ctx.save_for_backward(output)
         ctx.slope = slope
@@ -29,6 +29,14 @@ class _ByOutput(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+        try:
+            (output,) = ctx.saved_tensors
+        except RuntimeError as error:
+            error.add_note(
+                "leaky.torch.leaky_relu keeps its output for backward on this device; to overwrite it afterwards, use "
+                "torch.nn.functional.leaky_relu there"
+            )
+            raise
         # Detached: it is asked for its signs alone, which do not change with the input.
-        output = ctx.saved_tensors[0].detach()
+        output = output.detach()
         return torch.ops.aten.leaky_relu_backward(grads[0], output, ctx.slope, True), None

@@ -23,7 +23,8 @@ def borrow() -> None:
     for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
         try:
             library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / name), mode=os.RTLD_NOLOAD)
-            functions = (library.GOMP_parallel, library.omp_get_max_threads, library.omp_get_thread_num)
+            # at::get_num_threads, which is omp_get_max_threads once this thread has heard of torch.set_num_threads
+            functions = (library.GOMP_parallel, library._ZN2at15get_num_threadsEv, library.omp_get_thread_num)
             _core.borrow_threads(*map(_address, functions))
         except (OSError, AttributeError):  # not this system's name; not OpenMP
             continue

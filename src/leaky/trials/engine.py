@@ -17,8 +17,9 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from leaky.activation import Activation
 from leaky.trials.interrupts import interrupts_held_back
 from leaky.trials.record import Trial
-from leaky.trials.task import Task, TaskError, one_line
+from leaky.trials.task import Task, TaskError
 from leaky.trials.training import run_trial
+from leaky.user_code import one_line
 
 
 def run_trials(

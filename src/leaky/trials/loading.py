@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import traceback
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import cloudpickle
 
 from leaky.trials.builtin import BUILTIN
-from leaky.trials.task import DEFAULT_NAME, Task, TaskError, one_line
-
-_T = TypeVar("_T")
+from leaky.trials.task import DEFAULT_NAME, Task, TaskError
+from leaky.user_code import in_one_line, run_file
 
 #: a task, or its name: a built-in one, or ``file.py:attribute``
 TaskSource = Task | str
@@ -51,7 +45,7 @@ def _from_file(source: str) -> Task:
         raise TaskError(f"task: {path!r} defines no {attribute!r}; expected a leaky.Task or a function that makes one")
     task = getattr(module, attribute)
     if callable(task) and not isinstance(task, Task):
-        task = in_one_line(f"task: {attribute}() of {path!r} failed", task)
+        task = in_one_line(f"task: {attribute}() of {path!r} failed", task, TaskError)
     if not isinstance(task, Task):
         raise TaskError(
             f"task: {path!r} has {task!r} as {attribute!r}; expected a leaky.Task or a function that makes one"
@@ -60,33 +54,7 @@ def _from_file(source: str) -> Task:
 
 
 def _run_file(path: Path) -> object:
-    """Run a user's file as a module, with its folder importable as it is for a script."""
-    spec = importlib.util.spec_from_file_location(f"leaky_task_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    # Other processes get what the file defines by value: run there again, it might give other data.
+    """Run a user's file as a module; other processes get what it defines by value: run there, it might differ."""
+    module = in_one_line(f"task: {str(path)!r} failed", partial(run_file, path), TaskError)
     cloudpickle.register_pickle_by_value(module)
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    in_one_line(f"task: {str(path)!r} failed", partial(spec.loader.exec_module, module))
     return module
-
-
-def in_one_line(what: str, call: Callable[[], _T]) -> _T:
-    """Call a user's code; an exception in it becomes a TaskError that says in one line what and where."""
-    try:
-        return call()
-    except TaskError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise TaskError(f"{what}: {one_line(error)}{_where(error)}") from error
-
-
-def _where(error: BaseException) -> str:
-    """Return the line of the user's own code, not of a library that it called, at which an exception was raised."""
-    libraries = (str(Path(__file__).parents[1]), "site-packages", "<frozen")
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(part in f.filename for part in libraries)]
-    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""

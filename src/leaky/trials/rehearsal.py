@@ -11,11 +11,11 @@ from torch import nn
 
 from leaky.activation import Activation
 from leaky.trials.environment import environment
-from leaky.trials.loading import in_one_line
 from leaky.trials.measure import Probe, evaluating
 from leaky.trials.randomness import random_state_kept, seed_all
 from leaky.trials.task import Task, TaskError
 from leaky.trials.training import one_thread
+from leaky.user_code import in_one_line
 
 # Samples of the rehearsal: enough to see what the network does with them.
 _SAMPLES = 32
@@ -32,7 +32,9 @@ def rehearse(task: Task, activation: Activation) -> str:
             not the same, or not a fresh one, each time it is made.
     """
     with one_thread(), random_state_kept():
-        return in_one_line(f"task: the network with {activation} failed", partial(_rehearse, task, activation))
+        return in_one_line(
+            f"task: the network with {activation} failed", partial(_rehearse, task, activation), TaskError
+        )
 
 
 def describe(task: Task, activation: Activation) -> dict[str, str]:

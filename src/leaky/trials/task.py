@@ -36,11 +36,6 @@ class TaskError(ValueError):
     """A task that cannot be trained as it stands; the text says in one line what is wrong with it."""
 
 
-def one_line(error: BaseException) -> str:
-    """Return an exception as ``Kind: text``, without line breaks."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Task:
     """What is trained: a network for a given activation, its data, and its recipe.

@@ -54,9 +54,16 @@ def _blended(operands: list[tuple[Tensor, Origin]], out: Tensor) -> Origin | Non
     if best.shape == out.shape:
         sources: list[Origin | None] = [each for _, each in data]
         new.source = functools.reduce(_common, sources)
-    if weights and new.layer is None:
+    if weights and new.layer is None:  # a layer that only scales or shifts
         new.layer = weights[0]
+        new.units = next((units for part, of in operands if of.weights and (units := _own_axis(part, out))), new.units)
     return new
+
+
+def _own_axis(vector: Tensor, out: Tensor) -> Label | None:
+    """Return the label of the axis that a vector lies along when it is broadcast."""
+    axes = [axis - vector.ndim for axis, size in enumerate(vector.shape) if size > 1]
+    return along(out.shape, out.ndim + axes[0]) if len(axes) == 1 else None
 
 
 def _common(one: Origin | None, other: Origin | None) -> Origin | None:
@@ -140,6 +147,8 @@ def _through(
     if weight is not None and weight.weights:
         if x is not None and x.weights:
             return Origin(weights=x.weights + weight.weights)
+        if x is None and "parametrizations" in call.here.split("."):  # the weights are only being made
+            return weight
         return call.layer(weight.weights, samples, units)
     return x and Origin(x.layer, x.order, samples, units, x.mixed or weight is not None, x.weights)
 
@@ -197,7 +206,7 @@ def _last(call: Call) -> list[Origin | None]:
 def _embedding(call: Call) -> list[Origin | None]:
     index, out = call["indices"], call.outs[0]
     samples = None
-    if index is not None and index.samples is not None and out.ndim == call.given["indices"].ndim + 1:
+    if index is not None and index.samples is not None and len(call.outs) == 1:  # not so in bags
         samples = index.samples[0], index.samples[1] * out.shape[-1]
     return _first(call, _through(call, index, call["weight"], along(out.shape, out.ndim - 1), samples))
 

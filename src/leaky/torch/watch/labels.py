@@ -114,8 +114,10 @@ def layout(shape: Sequence[int], samples: Label, units: Label | None) -> Layout:
             if along(shape, axis) == units:
                 return Layout(None, 0, axis)
     total = math.prod(shape)
+    if samples[0] == 1:  # of one member, any stride is true
+        samples = 1, total
     if units is not None and not _nested(samples, units, total):
-        units = None
+        units = (1, 1) if units[0] == 1 else None
     labels = [(samples, True)] if units is None else [(samples, True), (units, False)]
     labels.sort(key=lambda pair: pair[0][0] * pair[0][1], reverse=True)
     view: list[int] = []

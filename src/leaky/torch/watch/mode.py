@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ from leaky.torch.watch.gradients import Gradients
 from leaky.torch.watch.names import Names, unwrapped
 from leaky.torch.watch.origin import UNKNOWN, Call, Origins, Rule
 from leaky.torch.watch.sites import Meeting, Sites
+from leaky.torch.watch.statistics import Statistics, statistics
 from leaky.torch.watch.written import MARKS, WRITTEN, Written
 
 
 @contextmanager
-def watch(model: nn.Module, *, gradients: bool = False) -> Iterator[Watch]:
+def watch(model: nn.Module, *, gradients: bool = False, statistics: Statistics = statistics) -> Iterator[Watch]:
     """Watch the forward passes of a model, in this thread, for its activation sites and their evidence.
 
     Each call of the model is one batch, whose samples lie on axis 0 of its first input. Nothing is left behind when
@@ -33,8 +35,9 @@ def watch(model: nn.Module, *, gradients: bool = False) -> Iterator[Watch]:
     Args:
         model: as it is called, or within torch.compile, DataParallel or DistributedDataParallel.
         gradients: take in the gradients, too, that backward passes bring to the outputs of the sites.
+        statistics: what is taken in of pre-activations: another function in place of the customary one.
     """
-    seen = Watch(model, gradients=gradients)
+    seen = Watch(model, gradients=gradients, statistics=statistics)
     with seen.watching():
         yield seen
 
@@ -58,6 +61,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Args:
         model: see :func:`watch`.
         gradients: see :func:`watch`.
+        statistics: see :func:`watch`.
         outputs: called with each site and what it has just put out.
     """
 
@@ -68,7 +72,12 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # what keeps TorchDynamo out imports it first; here nothing is compiled anyhow
 
     def __init__(
-        self, model: nn.Module, *, gradients: bool = False, outputs: Callable[[Site, Tensor], None] | None = None
+        self,
+        model: nn.Module,
+        *,
+        gradients: bool = False,
+        outputs: Callable[[Site, Tensor], None] | None = None,
+        statistics: Statistics = statistics,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         root = unwrapped(model)
@@ -77,11 +86,11 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._names = Names(root, self._begin, self._end)
         parameters = root.named_parameters(remove_duplicate=False)
         self._origins = Origins({names.cleaned(path): parameter for path, parameter in parameters})
-        self._sites = Sites(self._names)
+        self._sites = Sites(self._names, statistics)
         self._gradients = Gradients() if gradients else None
         self._outputs = outputs
         self._plans: dict[Any, _Plan] = {}
-        self._root = root
+        self._model, self._root = model, root
         self._looking = ExitStack()
         self._note_what_hides(model)
 
@@ -100,6 +109,9 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         with ExitStack() as stack:
             if "torch._dynamo" in sys.modules:  # without it nothing is compiled
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
+                if any("_orig_mod" in module._modules for module in self._model.modules()):
+                    stack.enter_context(warnings.catch_warnings())
+                    warnings.filterwarnings("ignore", "Using `torch.compile.module.` when there are global hooks")
             fast = torch.backends.mha.get_fastpath_enabled()
             stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
             torch.backends.mha.set_fastpath_enabled(False)  # it would hide the activation of nn.TransformerEncoderLayer

@@ -60,12 +60,12 @@ UNKNOWN = Origin()
 
 
 class Call:
-    """One call of an operation: its arguments by name, and the origins of those that are tensors or lists of them."""
+    """One call of an operation: where, its arguments by name, and the origins of the tensors and lists of them."""
 
-    __slots__ = ("_layer", "facts", "given", "known", "outs")
+    __slots__ = ("_layer", "facts", "given", "here", "known", "outs")
 
-    def __init__(self, given: dict[str, Any], layer: Callable[..., Origin]) -> None:
-        self.given = given
+    def __init__(self, given: dict[str, Any], here: str, layer: Callable[..., Origin]) -> None:
+        self.given, self.here = given, here
         self.known: dict[str, Any] = {}
         #: all that its outcome depends on
         self.facts: list[Any] = []
@@ -137,8 +137,9 @@ class Origins:
     def begin(self, inputs: Any) -> int:
         """Start a forward pass on these inputs; return the number of samples, the length of their first tensor."""
         self._known.clear()
-        if len(self._remembered) > _REMEMBERED:
+        if max(len(self._remembered), len(self._inputs)) > _REMEMBERED:
             self._remembered.clear()
+            self._inputs.clear()
         found = [tensor for tensor in tensors(inputs) if tensor.ndim]
         count = len(found[0]) if found else 1
         for number, tensor in enumerate(found):
@@ -154,7 +155,7 @@ class Origins:
 
     def call(self, given: dict[str, Any]) -> Call:
         """Return a call with what is known of its arguments."""
-        call = Call(given, self._layer)
+        call = Call(given, self.here, self._layer)
         known, facts = call.known, call.facts
         for name, value in given.items():
             if isinstance(value, Tensor):

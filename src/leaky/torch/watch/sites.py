@@ -12,7 +12,7 @@ from leaky.torch.watch.forms import Form
 from leaky.torch.watch.labels import Label, Layout, along, layout
 from leaky.torch.watch.names import Names
 from leaky.torch.watch.origin import UNKNOWN, Origin
-from leaky.torch.watch.statistics import statistics
+from leaky.torch.watch.statistics import Statistics
 from leaky.torch.watch.written import Written
 
 # How many kinds of calls are remembered; more of them, of ever new shapes, are worked out again.
@@ -45,8 +45,9 @@ class Meeting:
 class Sites:
     """The sites of one network, each known by where it is called, in which line, and for which time there in a pass."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, statistics: Statistics) -> None:
         self._names = names
+        self._statistics = statistics
         self._found: dict[Any, tuple[Site, Evidence] | None] = {}
         self._places: dict[Any, _Place] = {}
         self._calls: dict[Any, int] = {}
@@ -86,7 +87,7 @@ class Sites:
         pair = self._found[key]
         if pair is None:
             return None
-        pair[1].add(statistics(x, place.layout.axis, form.limits))
+        pair[1].add(self._statistics(x, place.layout.axis, form.limits))
         return Meeting(key, pair[0], place.layout, pair[1])
 
     def _placed(self, kind: Any, form: Form, origin: Origin, shape: Size) -> _Place:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from leaky.evidence import Batch, batch_statistics_of
+
+#: takes pre-activations, the samples on axis 0, the axis of their units (None: one unit) and the site's limits
+Statistics = Callable[[Tensor, int | None, tuple[float, float]], Batch]
 
 
 def statistics(tensor: Tensor, axis: int | None, limits: tuple[float, float]) -> Batch:
@@ -31,28 +35,19 @@ def on_device(tensor: Tensor, axis: int | None, limits: tuple[float, float]) -> 
     number = rows.to(wide).where(finite, 0.0)
     over = (0, 1)
 
-    def count(mask: Tensor) -> Tensor:
-        return mask.sum(dim=over)
-
     def extreme(missing: float) -> Tensor:
         kept = rows.where(finite, missing)
         return (kept.amin(dim=over) if missing > 0 else kept.amax(dim=over)).to(wide)
 
-    return Batch(
-        samples=len(tensor),
-        positions=rows.shape[0] * rows.shape[1],
-        active_samples=_numpy((rows > 0).any(dim=1).sum(dim=0)),
-        active_positions=_numpy(count(rows > 0)),
-        low=_numpy(count(rows <= limits[0])),
-        high=_numpy(count(rows >= limits[1])),
-        nonfinite=_numpy(count(~finite)),
-        smallest=_numpy(extreme(math.inf)).astype(np.float64),
-        largest=_numpy(extreme(-math.inf)).astype(np.float64),
-        total=_numpy(number.sum(dim=over)).astype(np.float64),
-        total_squares=_numpy((number * number).sum(dim=over)).astype(np.float64),
-        total_positive=_numpy(number.clamp(min=0).sum(dim=over)).astype(np.float64),
-    )
+    counts = [
+        (rows > 0).any(dim=1).sum(dim=0),
+        *(mask.sum(dim=over) for mask in (rows > 0, rows <= limits[0], rows >= limits[1], ~finite)),
+    ]
+    sums = [part.sum(dim=over) for part in (number, number * number, number.clamp(max=limits[1]).clamp(min=0))]
+    extremes = [extreme(math.inf), extreme(-math.inf)]
+    return Batch(len(tensor), rows.shape[0] * rows.shape[1], *(_numpy(each) for each in (counts, extremes, sums)))
 
 
-def _numpy(tensor: Tensor) -> np.ndarray:
-    return tensor.cpu().numpy()
+def _numpy(rows: list[Tensor]) -> np.ndarray:
+    stacked = torch.stack(rows).cpu().numpy()
+    return stacked if stacked.dtype == np.int64 else stacked.astype(np.float64)

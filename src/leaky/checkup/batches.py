@@ -1,0 +1,102 @@
+"""Data of any customary shape as a stream of batches, whatever made them: arrays, tensors, a loader."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import length_hint
+from typing import Any
+
+from leaky.checkup.errors import CheckError
+
+_EXPECTED = "expected an array, a tuple (x, y) or a dict of arguments"
+
+#: samples in a batch where an array is split: some of a convolution network's activations must fit in memory
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch: what the network is called with, and the targets, if there are any."""
+
+    positional: tuple[Any, ...]
+    named: Mapping[str, Any]
+    target: Any = None
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are: the length of the first array."""
+        return next((len(a) for a in (*self.positional, *self.named.values()) if _is_array(a) and len(a.shape)), 0)
+
+
+def batches(data: Any, batch_size: int | None = None) -> tuple[Iterable[Batch], int | None]:
+    """Return the batches, and how many there are, if that is known.
+
+    Args:
+        data: one array or tensor, a tuple of them (the last is the target), or a dict of them, which are split; or any
+            iterable of batches, each of one of these forms (a list of them counts as a tuple).
+        batch_size: of the split.
+
+    Raises:
+        CheckError: a :class:`ValueError`; the data are none of these or empty, or there is a batch size for what comes in batches. What
+            is wrong with a single batch is raised when it is reached.
+    """
+    if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
+        raise CheckError(f"batch_size: {batch_size!r}; expected a whole number of at least 1")
+    if _is_whole(data):
+        return _split(_batch(data, "data"), batch_size or BATCH_SIZE)
+    if batch_size is not None:
+        raise CheckError(f"batch_size: {batch_size}, while the data come in batches; expected none")
+    streams = isinstance(data, Iterable) and not isinstance(data, str | bytes | Mapping)
+    if not streams:
+        raise CheckError(f"data: {type(data).__name__}; expected an array, a tuple (x, y), or an iterable of batches")
+    total = length_hint(data) or None
+    return (_batch(each, f"data: batch {number}") for number, each in enumerate(data)), total
+
+
+def _is_array(value: Any) -> bool:
+    """Return whether it is an array of numbers or behaves like one: NumPy's, a tensor, a data set of HDF5 or zarr."""
+    return all(hasattr(value, name) for name in ("shape", "dtype", "__getitem__"))
+
+
+def _is_whole(data: Any) -> bool:
+    """Return whether the data are all there, to be split, rather than an iterable of batches."""
+    if isinstance(data, tuple | Mapping):
+        parts = list(data.values() if isinstance(data, Mapping) else data)
+        return bool(parts) and all(map(_is_array, parts))
+    return _is_array(data)
+
+
+def _batch(data: Any, what: str) -> Batch:
+    """Return one batch, or the whole, in a single form."""
+    match data:
+        case Mapping():
+            batch = Batch((), data)
+        case [only]:
+            batch = Batch((only,), {})
+        case [*inputs, target] if inputs:
+            batch = Batch(tuple(inputs), {}, target)
+        case _ if _is_array(data):
+            batch = Batch((data,), {})
+        case _:
+            raise CheckError(f"{what}: {type(data).__name__}; {_EXPECTED}")
+    if not any(_is_array(a) and len(a.shape) for a in (*batch.positional, *batch.named.values())):
+        raise CheckError(f"{what}: holds no array with an axis of samples; {_EXPECTED}")
+    return batch
+
+
+def _split(whole: Batch, size: int) -> tuple[Iterator[Batch], int]:
+    arrays = (*whole.positional, *whole.named.values(), *([] if whole.target is None else [whole.target]))
+    lengths = {len(a) if len(a.shape) else -1 for a in arrays}
+    if len(lengths) > 1:
+        raise CheckError(f"data: arrays of {' and '.join(map(str, sorted(lengths)))} samples; expected as many in each")
+    (samples,) = lengths
+
+    def pieces() -> Iterator[Batch]:
+        for start in range(0, samples, size):
+            here = slice(start, start + size)
+            target = None if whole.target is None else whole.target[here]
+            yield Batch(tuple(a[here] for a in whole.positional), {n: a[here] for n, a in whole.named.items()}, target)
+
+    return pieces(), math.ceil(samples / size)

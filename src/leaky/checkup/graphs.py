@@ -1,0 +1,50 @@
+"""Checking an ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leaky.checkup.batches import batches
+from leaky.checkup.errors import CheckError
+from leaky.checkup.result import Check
+from leaky.checkup.run import Progress
+from leaky.checkup.seen import Seen
+
+
+def check_graph(
+    model: Any,
+    data: Any,
+    batch_size: int | None,
+    *,
+    trained: bool,
+    progress: Progress,
+    max_memory: int | None,
+) -> Check:
+    """Run the model through ONNX Runtime on the data and return what was seen; see :func:`leaky.check`."""
+    from leaky.onnx import watch
+
+    stream, total = batches(data, batch_size)
+
+    def arrays() -> Iterator[Mapping[str, Any] | tuple[Any, ...]]:
+        for number, batch in enumerate(stream):
+            if batch.samples:
+                targets = () if batch.target is None else (batch.target,)
+                yield dict(batch.named) or tuple(np.asarray(a) for a in (*batch.positional, *targets))
+                progress(number + 1, total)
+
+    try:
+        watched = watch(Path(model) if isinstance(model, str) else model, arrays(), max_memory=max_memory)
+    except ValueError as error:
+        raise CheckError(str(error)) from error
+    return Check(
+        model=Path(fspath(model)).name if isinstance(model, str | PathLike) else model.graph.name or "model",
+        samples=watched.samples,
+        sites={name: Seen(site, evidence) for name, (site, evidence) in watched.sites.items()},
+        notes=tuple(watched.notes),
+        trained=trained,
+    )

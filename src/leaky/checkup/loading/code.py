@@ -1,0 +1,77 @@
+"""What a user names in code of theirs: ``file.py:name`` or ``package.module:name``."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from functools import lru_cache, partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from leaky.checkup.loading.problem import LoadingError, existing, quoted
+from leaky.user_code import in_one_line, run_file
+
+_SPEC = re.compile(r"(?P<where>.+\.py|[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)")
+
+
+def is_code(spec: str) -> bool:
+    """Return whether a text has the form ``file.py:name`` or ``package.module:name``."""
+    return _SPEC.fullmatch(spec) is not None
+
+
+def named(argument: str, spec: str, trust: bool) -> tuple[str, Any]:
+    """Return what the text names, for messages, and the thing itself. This runs the file, or imports the module.
+
+    Args:
+        argument: for messages, ``"model"`` or ``"data"``.
+        spec: a text of which :func:`is_code` is true.
+        trust: run a file that lies outside the import path; and look for modules in the current folder too.
+
+    Raises:
+        LoadingError: there is no such file, module or name, it fails, or it would need trust.
+    """
+    match = _SPEC.fullmatch(spec)
+    assert match is not None
+    where, name = match["where"], match["name"]
+    load = _from_file if where.endswith(".py") else _from_import_path
+    module = load(argument, where, trust)
+    if not hasattr(module, name):
+        raise LoadingError(f"{argument}: {where!r} defines no {name!r}; expected one of its names")
+    return f"{argument}: {name!r} of {where!r}", getattr(module, name)
+
+
+def _from_file(argument: str, where: str, trust: bool) -> ModuleType:
+    path = existing(argument, where, "a Python file").resolve()
+    if not trust and not _importable(path):
+        raise LoadingError(
+            f"{argument}: {where!r} would be run, and is not on the import path; expected --trust with it"
+        )
+    stat = path.stat()
+    return in_one_line(
+        f"{argument}: {where!r} failed", partial(_run, path, stat.st_mtime_ns, stat.st_size), LoadingError
+    )
+
+
+@lru_cache(maxsize=8)
+def _run(path: Path, _changed: int, _size: int) -> ModuleType:
+    """Run a file once while it stays the same: model and data often stand in one."""
+    return run_file(path)
+
+
+def _importable(path: Path) -> bool:
+    """Return whether Python would find the file by ``import``: in a folder of the path, or in a package in one."""
+    outermost = next((folder for folder in path.parents if not (folder / "__init__.py").is_file()), None)
+    return outermost in {Path(entry).resolve() for entry in sys.path}
+
+
+def _from_import_path(argument: str, where: str, trust: bool) -> ModuleType:
+    here = str(Path.cwd())
+    if trust and here not in sys.path:
+        sys.path.append(here)
+    return in_one_line(
+        f"{argument}: the module {quoted(where)} cannot be imported",
+        lambda: importlib.import_module(where),
+        LoadingError,
+    )

@@ -1,0 +1,239 @@
+"""From what a user names as DATA to batches, which can be gone through again and again."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaky.checkup.loading.archive import members, open_member
+from leaky.checkup.loading.code import is_code, named
+from leaky.checkup.loading.memory import check_size, default_memory
+from leaky.checkup.loading.npy import Stored, batches, stored
+from leaky.checkup.loading.problem import LoadingError, existing, quoted, reading
+from leaky.user_code import in_one_line
+
+_EXPECTED = ".npy, .npz, a folder of .npy, file.py:loader or package.module:loader"
+_REMEDY = " (--max-memory), or smaller batches (--batch)"
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches of a data set; each ``iter`` starts anew.
+
+    Attributes:
+        name: what the user named.
+        start: begins to go through them.
+        count: the number of batches, None where it is not known beforehand.
+        samples: the number of samples, None where it is not known beforehand.
+    """
+
+    name: str
+    start: Callable[[], Iterator[Any]]
+    count: int | None = None
+    samples: int | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.start()
+
+    def __length_hint__(self) -> int:
+        return self.count or 0
+
+
+def load_data(spec: str, *, batch_size: int = 32, max_memory: int | None = None, trust: bool = False) -> Batches:
+    """Return the data that a text names, in batches.
+
+    Files are read while the batches are gone through, never more than a batch at a time (but arrays in Fortran's order
+    whole). Their arrays have the samples along the first axis. Inputs that are floats of any size, booleans or bytes come as
+    float32, other integers as int64; targets ``y`` as float32 or, if they are integers or booleans, int64.
+
+    Args:
+        spec: one of
+            ``.npy``: the batches are arrays of shape ``(n, …)``;
+            a folder of ``.npy`` files: the same, of all files in the order of their names, as if they were one array;
+            ``.npz``: with ``x`` and ``y`` in it, pairs ``(x, y)``, and other arrays are left alone; with ``x`` and no
+            ``y``, or a single array of any name, arrays; otherwise dictionaries from the arrays' names to arrays;
+            ``file.py:name`` or ``package.module:name``, where the name is an iterable of batches (a ``DataLoader``), a
+            function without arguments that returns one, or, to be cut into batches, an array, tensor or PyTorch data set.
+            Its batches come as they are.
+        batch_size: samples in a batch.
+        max_memory: what a batch may take, in bytes; by default half of the machine's memory.
+        trust: run a file that does not lie on the import path. It holds for this call only: nothing is remembered.
+
+    Raises:
+        LoadingError: a :class:`ValueError` of one line; there are no such data, they are damaged, too large, or no numbers, or
+            the user's code fails. Going through the batches raises it too, where the damage is found only then.
+    """
+    if type(batch_size) is not int or batch_size < 1:
+        raise LoadingError(f"batch_size: {batch_size!r}; expected a whole number of at least 1")
+    if is_code(spec):
+        return _from_code(spec, batch_size, trust)
+    max_memory = default_memory() if max_memory is None else max_memory
+    suffix = Path(spec).suffix.lower()
+    with reading(f"data: {spec!r}"):
+        is_folder = spec != "" and Path(spec).is_dir()
+    if is_folder:
+        return _from_folder(spec, batch_size, max_memory)
+    if suffix == ".npy":
+        return _from_files(spec, [existing("data", spec, "an .npy file")], batch_size, max_memory)
+    if suffix == ".npz":
+        return _from_archive(spec, existing("data", spec, "an .npz file"), batch_size, max_memory)
+    raise LoadingError(f"data: {spec!r}; expected {_EXPECTED}")
+
+
+def _from_folder(spec: str, batch_size: int, max_memory: int) -> Batches:
+    with reading(f"data: {spec!r}"):
+        paths = sorted(path for path in Path(spec).iterdir() if path.suffix.lower() == ".npy")
+    if not paths:
+        raise LoadingError(f"data: {spec!r} holds no .npy file; expected at least one")
+    return _from_files(spec, [existing("data", str(path), "an .npy file") for path in paths], batch_size, max_memory)
+
+
+def _from_files(spec: str, paths: list[Path], batch_size: int, max_memory: int) -> Batches:
+    parts = []
+    for path in paths:
+        what = f"data: {str(path)!r}"
+        with reading(what):
+            size = path.stat().st_size
+        parts.append(stored(what, partial(_open, path), size))
+    first = parts[0]
+    for part in parts:
+        if (part.shape[1:], part.dtype) != (first.shape[1:], first.dtype):
+            raise LoadingError(
+                f"{part.what} has samples of shape {part.shape[1:]}, {part.dtype}; "
+                f"expected {first.shape[1:]}, {first.dtype} as in {paths[0].name!r}"
+            )
+    return _batches(spec, {"x": parts}, batch_size, max_memory, lambda arrays: arrays["x"])
+
+
+def _open(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+def _from_archive(spec: str, path: Path, batch_size: int, max_memory: int) -> Batches:
+    what = f"data: {spec!r}"
+    found = members(path, what, max_memory)
+    odd = [name for name in found if not name.endswith(".npy")]
+    if odd:
+        raise LoadingError(f"{what} holds {quoted(odd[0])}, which is no .npy; expected arrays alone")
+    infos = {name.removesuffix(".npy"): info for name, info in found.items()}
+    wanted = [name for name in ("x", "y") if name in infos] if "x" in infos else list(infos)
+    if not wanted:
+        raise LoadingError(f"{what} holds no array; expected one, x and y, or one for each input of the model")
+    arrays = {
+        name: [stored(f"{what}, array {quoted(name)},", partial(open_member, path, info.filename), info.file_size)]
+        for name, info in ((name, infos[name]) for name in wanted)
+    }
+    if len(wanted) == 1:
+        return _batches(spec, arrays, batch_size, max_memory, lambda arrays: arrays[wanted[0]])
+    if "x" in infos:
+        return _batches(spec, arrays, batch_size, max_memory, lambda arrays: (arrays["x"], arrays["y"]), "y")
+    return _batches(spec, arrays, batch_size, max_memory, dict)
+
+
+def _batches(
+    spec: str,
+    arrays: dict[str, list[Stored]],
+    batch_size: int,
+    max_memory: int,
+    combine: Callable[[dict[str, NDArray[Any]]], Any],
+    targets: str | None = None,
+) -> Batches:
+    """Return the batches of stored arrays that run side by side; ``combine`` makes each of them from the arrays' parts."""
+    lengths = {name: sum(part.shape[0] for part in parts) for name, parts in arrays.items()}
+    first, samples = next(iter(lengths.items()))
+    for name, length in lengths.items():
+        if length != samples:
+            raise LoadingError(
+                f"data: {spec!r} has {length:,} samples of {quoted(name)}; expected {samples:,} as of {quoted(first)}"
+            )
+    rows = min(batch_size, samples)
+    needed = sum(max(part.memory(rows) for part in parts) for parts in arrays.values())
+    check_size(f"data: {spec!r}, in batches of {rows},", needed, max_memory, _REMEDY)
+
+    def start() -> Iterator[Any]:
+        for values in zip(*(batches(parts, batch_size) for parts in arrays.values()), strict=True):
+            yield combine({name: _converted(v, name == targets) for name, v in zip(arrays, values, strict=True)})
+
+    return Batches(spec, start, math.ceil(samples / batch_size), samples)
+
+
+def _converted(values: NDArray[Any], targets: bool) -> NDArray[Any]:
+    """Return a copy in one of the two types that networks take: float32, and int64 for token ids and classes."""
+    kind, size = values.dtype.kind, values.dtype.itemsize
+    whole = kind != "f" if targets else kind in "ui" and size > 1
+    # What is beyond float32 becomes infinite, and is found as such; a signalling NaN is a NaN.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(np.int64 if whole else np.float32)
+
+
+def _from_code(spec: str, batch_size: int, trust: bool) -> Batches:
+    name, thing = named("data", spec, trust)
+
+    def make() -> Any:
+        calls = callable(thing) and not isinstance(thing, Iterable)
+        return in_one_line(f"{name} failed", thing, LoadingError) if calls else thing
+
+    made = make()
+    if hasattr(made, "shape"):
+        return _from_array(spec, name, made, batch_size)
+    loader = _cut(made, batch_size)
+    if not isinstance(loader, Iterable) or isinstance(loader, Mapping | str | bytes):
+        raise LoadingError(f"{name} is of type {type(made).__name__}; expected an iterable of batches")
+    if isinstance(loader, Iterator):
+        return Batches(spec, _afresh(name, loader, make))
+    return Batches(spec, partial(_told, name, loader), _length(loader))
+
+
+def _from_array(spec: str, name: str, array: Any, batch_size: int) -> Batches:
+    if not array.shape or not array.shape[0]:
+        raise LoadingError(f"{name} has shape {tuple(array.shape)}; expected at least one sample")
+    samples = array.shape[0]
+    pieces = range(0, samples, batch_size)
+    return Batches(spec, lambda: (array[i : i + batch_size] for i in pieces), len(pieces), samples)
+
+
+def _cut(made: Any, batch_size: int) -> Any:
+    """Return a PyTorch data set, which gives one sample after the other, as a loader of batches; others as they are."""
+    torch_data = sys.modules.get("torch.utils.data")
+    if torch_data is not None and isinstance(made, torch_data.Dataset):
+        return torch_data.DataLoader(made, batch_size)
+    return made
+
+
+def _afresh(name: str, first: Iterator[Any], make: Callable[[], Any]) -> Callable[[], Iterator[Any]]:
+    """Return what goes through an iterator, which can be done once, and later through others that are made like it."""
+    unused = [first]
+
+    def start() -> Iterator[Any]:
+        if unused:
+            return _told(name, unused.pop())
+        source = make()
+        if source is first:
+            raise LoadingError(f"{name} can be gone through only once; expected a function that returns it")
+        return _told(name, source)
+
+    return start
+
+
+def _told(name: str, source: Iterable[Any]) -> Iterator[Any]:
+    """Yield the batches; what fails in the user's code is told in one line."""
+    end = object()
+    batches = in_one_line(f"{name} failed", partial(iter, source), LoadingError)
+    while (batch := in_one_line(f"{name} failed", partial(next, batches, end), LoadingError)) is not end:
+        yield batch
+
+
+def _length(loader: Iterable[Any]) -> int | None:
+    """Return the number of batches; a DataLoader of a stream has a length that fails."""
+    try:
+        return len(loader) if isinstance(loader, Sized) else None
+    except (TypeError, NotImplementedError):
+        return None

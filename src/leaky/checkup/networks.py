@@ -1,0 +1,205 @@
+"""Checking a PyTorch network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from leaky import wording
+from leaky.checkup.batches import BATCH_SIZE, Batch, batches
+from leaky.checkup.errors import CheckError
+from leaky.checkup.layers import read_layer
+from leaky.checkup.losses import Loss, named_loss
+from leaky.checkup.result import Check
+from leaky.checkup.run import InputRange, Progress
+from leaky.checkup.seen import Seen
+from leaky.evidence import Evidence, Site
+from leaky.torch.bounds import prove, ranged
+from leaky.torch.watch import undisturbed, unwrapped, watch
+from leaky.torch.watch.names import cleaned
+from leaky.torch.watch.statistics import statistics
+from leaky.user_code import in_one_line
+
+# Inputs with more channels or features than this are taken as one: what is kept of them should stay small.
+_MOST_CHANNELS = 4096
+
+
+def check_network(
+    model: nn.Module,
+    data: Any,
+    loss: str | Callable[[Any, Any], Any] | None,
+    batch_size: int | None,
+    *,
+    input_range: InputRange,
+    trained: bool,
+    progress: Progress,
+) -> Check:
+    """Run the network on the data and return what was seen; see :func:`leaky.check`."""
+    if isinstance(data, torch.utils.data.Dataset) and not isinstance(data, torch.utils.data.IterableDataset):
+        data, batch_size = torch.utils.data.DataLoader(data, batch_size or BATCH_SIZE), None
+    stream, total = batches(data, batch_size)
+    model = unwrapped(model)  # watched, it would not run compiled, nor on many devices, anyway
+    run = _Run(model, None if loss is None else named_loss(loss))
+    with undisturbed(model):
+        with watch(model, gradients=loss is not None) as seen, torch.set_grad_enabled(loss is not None):
+            for number, batch in enumerate(_reached(iter(stream))):
+                in_one_line(f"data: batch {number} failed", partial(run, batch), CheckError)
+                progress(number + 1, total)
+        if not run.samples:
+            raise CheckError("data: no samples; expected at least one")
+        sites = _with_layers(model, seen.sites, run.inputs)
+        notes = list(seen.notes)
+        span = _prove(model, run, sites, input_range, notes)
+    return Check(
+        model=type(model).__name__,
+        samples=run.samples,
+        sites=sites,
+        inputs=run.inputs,
+        notes=tuple(notes),
+        loss=loss is not None,
+        trained=trained,
+        input_range=span,
+    )
+
+
+def _prove(
+    model: nn.Module, run: _Run, sites: dict[str, Seen], input_range: InputRange, notes: list[str]
+) -> tuple[float, float] | None:
+    """Enter in the sites what can be proved, and return for which range of inputs; None if nothing was tried."""
+    x = run.only_input
+    if input_range is None or run.inputs is None or x is None or run.inputs.nonfinite.any():
+        if input_range is not None:
+            notes.append("Nothing is proved: that takes networks with one input, of floats of one shape, all finite.")
+        return None
+    seen = float(run.inputs.smallest.min()), float(run.inputs.largest.max())
+    span = seen if input_range == "data" else (float(input_range[0]), float(input_range[1]))
+    if seen[0] < span[0] or seen[1] > span[1]:
+        notes.append(f"Data go beyond the range for which units are proved dead: they lie {wording.span(*seen)}.")
+    # Two samples: of a single one the watch may not tell which axis is that of the samples.
+    low, high = (torch.full((2, *x.shape), end, dtype=torch.float64) for end in span)
+    bounded = ranged(low, high, x.dtype)
+    proofs = prove(model, **{x.argument: bounded}) if x.argument else prove(model, bounded)
+    for name, proof in proofs.sites.items():
+        if name in sites and sites[name].site.units == proof.site.units and not sites[name].saturates:
+            sites[name] = replace(sites[name], proved=np.asarray(proof.upper <= sites[name].limit))
+    notes += [f"Not proved of all units: {note}" for note in proofs.notes]
+    return span
+
+
+def _reached(stream: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the batches that hold samples; what fails in the user's own loader is told in a line."""
+    end = Batch((), {})
+    number = 0
+    while (
+        batch := in_one_line(f"data: batch {number} cannot be had", partial(next, stream, end), CheckError)
+    ) is not end:
+        number += 1
+        if batch.samples:
+            yield batch
+
+
+@dataclass(frozen=True)
+class _Input:
+    """The one tensor that a network takes."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    argument: str | None
+
+
+class _Run:
+    """Runs a network on one batch after another, and looks at what goes in."""
+
+    def __init__(self, model: nn.Module, loss: Loss | None) -> None:
+        self.model = model
+        self.loss = loss
+        self.samples = 0
+        self.inputs: Evidence | None = None
+        #: None too where there are several, or of several shapes
+        self.only_input: _Input | None = None
+        state = list(chain(model.parameters(), model.buffers()))
+        floating = (t for t in state if t.is_floating_point())
+        self._device = state[0].device if state else torch.device("cpu")
+        self._dtype = next(floating, torch.empty(0)).dtype
+        self._learned = [p for p in model.parameters() if p.requires_grad]
+
+    def __call__(self, batch: Batch) -> None:
+        positional = [self._tensor(a) for a in batch.positional]
+        named = {name: self._tensor(a) for name, a in batch.named.items()}
+        self._note_inputs(positional, named)
+        free = self.loss is not None and not self._learned
+        if free:  # a gradient needs something to be taken by
+            positional = [a.detach().requires_grad_() if _is_floating(a) else a for a in positional]
+        output = self.model(*positional, **named)
+        if self.loss is not None:
+            moved = Batch(batch.positional, named, None if batch.target is None else self._target(batch.target))
+            by = [a for a in positional if _is_floating(a)] if free else self._learned
+            # Not backward(): that would add to the parameters' own gradients.
+            torch.autograd.grad(self.loss(output, moved), by, allow_unused=True)
+        self.samples += batch.samples
+
+    def _tensor(self, value: Any) -> Any:
+        """Return an array as a tensor where the network is; floats of NumPy, bytes and booleans in its own type."""
+        if isinstance(value, Tensor):
+            return value.to(self._device)
+        if not (hasattr(value, "dtype") and hasattr(value, "shape")):
+            return value
+        array = np.array(value)  # a copy: it may be read-only, or in a file
+        tensor = torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
+        number = tensor.is_floating_point() or tensor.dtype in (torch.uint8, torch.bool)
+        return tensor.to(self._device, self._dtype if number else None)
+
+    def _target(self, value: Any) -> Any:
+        """Return targets as a tensor: whole numbers are classes."""
+        if isinstance(value, Tensor) or not hasattr(value, "dtype"):
+            return value.to(self._device) if isinstance(value, Tensor) else value
+        tensor = torch.from_numpy(np.array(value))
+        return tensor.to(self._device, self._dtype if tensor.is_floating_point() else torch.int64)
+
+    def _note_inputs(self, positional: list[Any], named: dict[str, Any]) -> None:
+        """Take in the statistics of the inputs, if there is one tensor of floats."""
+        floats = [a for a in (*positional, *named.values()) if _is_floating(a)]
+        if len(floats) != 1:
+            self.inputs = self.only_input = None
+            return
+        x = floats[0]
+        axis = 1 if x.ndim > 1 and x.shape[1] <= _MOST_CHANNELS else None
+        units = 1 if axis is None else x.shape[1]
+        only = (
+            _Input(tuple(x.shape[1:]), x.dtype, next(iter(named), None)) if len(positional) + len(named) == 1 else None
+        )
+        if not self.samples:
+            self.inputs, self.only_input = Evidence(units), only
+        if only != self.only_input:
+            self.only_input = None
+        if self.inputs is None or self.inputs.units != units:
+            self.inputs = None  # they differ from batch to batch: there is no mean to speak of
+        else:
+            self.inputs.add(statistics(x, axis, (-math.inf, math.inf)))
+
+
+def _is_floating(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _with_layers(
+    model: nn.Module, watched: dict[str, tuple[Site, Evidence]], inputs: Evidence | None
+) -> dict[str, Seen]:
+    """Return the sites with the layers that feed them."""
+    modules = {cleaned(path): module for path, module in model.named_modules()}
+    sites = {}
+    channels = None if inputs is None else inputs.units
+    for name, (site, evidence) in watched.items():
+        module = None if site.fed_by is None else modules.get(site.fed_by)
+        layer = None if module is None else read_layer(module, site.units, channels)
+        channels = None if layer is not None else channels  # only the first layer is fed by the network's inputs
+        sites[name] = Seen(site, evidence, layer)
+    return sites

@@ -1,0 +1,120 @@
+"""What goes wrong along the depth of a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leaky.checkup import causes
+from leaky.checkup.finding import Cause, Finding
+from leaky.checkup.rules.rule import Rule, some_of
+from leaky.checkup.seen import Bools
+from leaky.wording import counted, number
+
+if TYPE_CHECKING:
+    from leaky.checkup.result import Check
+
+# With gradients a thousand times smaller, one learning rate cannot serve both ends: where the last layer takes a step,
+# the first would need a thousand.
+FACTOR = 1e3
+
+
+class GradientRule(Rule):
+    """What the rules about gradients share."""
+
+    def look(self, check: Check) -> tuple[Finding, ...] | None:
+        """Return None without a loss, or with a single site, which has no depth."""
+        norms = {name: g for name, seen in check.judged.items() if (g := seen.gradient) is not None}
+        return self._compare(norms, check) if check.loss and len(norms) > 1 else None
+
+    def _compare(self, norms: dict[str, float], check: Check) -> tuple[Finding, ...]:
+        """Return what the gradients at the first and the last site tell."""
+        raise NotImplementedError
+
+
+class VanishingGradient(GradientRule):
+    """The gradient at the first site is less than a thousandth of that at the last.
+
+    The first layers hardly learn. Replace sigmoid and tanh by a rectifier with a slope below 0, initialise for it, and
+    add skip connections or normalisation.
+    """
+
+    code, title = "L009", "vanishing gradient"
+
+    def _compare(self, norms: dict[str, float], check: Check) -> tuple[Finding, ...]:
+        (first, early), *_, (last, late) = norms.items()
+        if early * FACTOR >= late:
+            return ()
+        less = f"{number(late / early)} times less" if early else "nothing"
+        text = f"Of the gradient at {last}, {number(late)} per sample, {less} arrives at {first}"
+        text += f": {number(early)}." if early else "."
+        numbers = {"first": early, "last": late}
+        return (self.finding("problem", text, causes=causes.of_vanishing(check), numbers=numbers),)
+
+
+class ExplodingGradient(GradientRule):
+    """The gradient at the first site is more than a thousand times that at the last.
+
+    Training will jump about or diverge. Initialise with smaller weights (He et al. 2015), put normalisation between the
+    layers, or clip the gradient's norm.
+    """
+
+    code, title = "L010", "exploding gradient"
+
+    def _compare(self, norms: dict[str, float], check: Check) -> tuple[Finding, ...]:
+        (first, early), *_, (last, late) = norms.items()
+        if early <= FACTOR * late or not late:
+            return ()
+        text = f"The gradient at {first} is {number(early)} per sample, {number(early / late)} times larger than at {last}."
+        numbers = {"first": early, "last": late}
+        return (self.finding("problem", text, causes=causes.of_growth(check), numbers=numbers),)
+
+
+class ExplodingActivations(Rule):
+    """Pre-activations grow more than a thousandfold from the first site to a later one.
+
+    The output swings with the smallest change of the input, and half precision overflows at 65,504. Initialise with
+    smaller weights (He et al. 2015) or put normalisation between the layers.
+    """
+
+    code, title = "L011", "exploding activations"
+
+    def look(self, check: Check) -> tuple[Finding, ...] | None:
+        """Return None with a single site, which has no depth."""
+        sizes = {name: s for name, seen in check.judged.items() if (s := seen.size) is not None}
+        if len(sizes) < 2:
+            return None
+        first, name = next(iter(sizes)), max(sizes, key=lambda name: sizes[name])
+        if sizes[name] <= FACTOR * sizes[first] or not sizes[first]:
+            return ()
+        text = f"Pre-activations grow from {number(sizes[first])} (root mean square) at {first} to {number(sizes[name])} at {name}."
+        numbers = {"first": sizes[first], "largest": sizes[name]}
+        return (self.finding("problem", text, causes=causes.of_growth(check), numbers=numbers),)
+
+
+class NotFinite(Rule):
+    """Pre-activations are NaN or infinite.
+
+    Nothing after them can be trusted, and one step of training spreads them over the network. Look at the first site
+    where they occur: at the inputs, at divisions, logarithms and half precision before it, and at the learning rate if
+    weights are not finite.
+    """
+
+    code, title = "L012", "numbers that are not finite"
+
+    def look(self, check: Check) -> tuple[Finding, ...] | None:
+        """Return the sites where they occur; the first says where they come from."""
+        found: list[Finding] = []
+        for seen in check.sites.values():
+            units: Bools = seen.evidence.nonfinite > 0
+            if not units.any():
+                continue
+            count, of = int(seen.evidence.nonfinite.sum()), seen.evidence.positions * seen.site.units
+            text = f"{count:,} of {counted(of, 'pre-activation')} are NaN or infinite, in {some_of(units)}."
+            why = f"they come from {found[0].site}, before it" if found else causes.of_nonfinite(seen, check)
+            cause = Cause("not finite", tuple(np.flatnonzero(units).tolist()), why)
+            found.append(
+                self.finding("problem", text, seen, units, causes=(cause,), numbers={"count": count, "of": of})
+            )
+        return tuple(found)

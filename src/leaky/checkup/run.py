@@ -1,0 +1,97 @@
+"""One check: hand the network its data, watch, and put together what was seen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from os import PathLike, fspath
+from typing import Any, Literal
+
+from leaky.checkup.errors import CheckError
+from leaky.checkup.result import Check
+
+#: called after each batch with how many are done, and how many there are, if that is known
+Progress = Callable[[int, int | None], None]
+
+#: of the network's inputs: given, that of the data seen, or none, which proves nothing
+InputRange = tuple[float, float] | Literal["data"] | None
+
+
+def check(
+    model: Any,
+    data: Any,
+    *,
+    loss: str | Callable[[Any, Any], Any] | None = None,
+    batch_size: int | None = None,
+    input_range: InputRange = None,
+    trained: bool = True,
+    max_memory: int | None = None,
+    progress: Progress | None = None,
+) -> Check:
+    """Run a network on data and find its dead units, and what else its activations show.
+
+    The network is run in evaluation mode, and is afterwards as it was before. Data are streamed: memory is taken for one
+    batch, and by the unit, not by the sample. Several checks of shards add up by :func:`leaky.checkup.merge`.
+
+    Args:
+        model: a ``torch.nn.Module``; or the path of an ONNX file, or an ``onnx.ModelProto``.
+        data: an array or tensor of inputs, samples first; a tuple of them, the last being the targets; a dict of
+            them, by the names of the network's arguments; or an iterable of batches of these forms, such as a DataLoader.
+            It is walked once. NumPy floats, bytes and booleans become the type of the network's parameters.
+        loss: to see gradients too: ``"cross_entropy"``, ``"mse"``, ``"l1"``, ``"bce"`` (of logits), ``"nll"``,
+            ``"model"`` (the attribute ``loss`` of what the network returns), or a function of the output and the
+            target (of a dict: the dict) that returns a scalar tensor. Without it no gradient is computed.
+        batch_size: for data that are not in batches (default 64).
+        input_range: the lowest and the highest number in any input, for which units are to be proved dead, or
+            ``"data"`` for those of the data seen. It takes the time of some hundred samples; None proves nothing.
+        trained: False if the network is as it was made: what is dead then is dead at birth.
+        max_memory: the bytes that ONNX Runtime may take. A PyTorch network takes what a batch takes.
+        progress: called with the number of batches done, and of all if known, after each.
+
+    Raises:
+        CheckError: a :class:`ValueError`; the data are empty or of no form known, the network fails on a batch (the text says on which and
+            how), or an argument is not what is expected.
+        ImportError: the network's framework is not installed.
+    """
+    if input_range is not None and input_range != "data":
+        _check_range(input_range)
+    more: dict[str, Any] = {"trained": trained, "progress": progress or _quiet}
+    if _is_onnx(model):
+        from leaky.checkup.graphs import check_graph
+
+        if loss is not None:
+            raise CheckError("loss: an ONNX model has no gradients; expected none")
+        return check_graph(model, data, batch_size, max_memory=max_memory, **more)
+    if not _is_network(model):
+        raise CheckError(
+            f"model: {type(model).__name__}; expected a torch.nn.Module, an onnx.ModelProto or the path of an .onnx file"
+        )
+    from leaky.checkup.networks import check_network
+
+    return check_network(model, data, loss, batch_size, input_range=input_range, **more)
+
+
+def _is_network(model: Any) -> bool:
+    # Whoever hands over a network has imported PyTorch.
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(model, torch.nn.Module)
+
+
+def _is_onnx(model: Any) -> bool:
+    onnx = sys.modules.get("onnx")
+    if isinstance(model, str | PathLike):
+        return str(fspath(model)).lower().endswith(".onnx")
+    return onnx is not None and isinstance(model, onnx.ModelProto)
+
+
+def _check_range(input_range: Any) -> None:
+    try:
+        low, high = map(float, input_range)
+        if not low <= high or abs(low) == float("inf") or abs(high) == float("inf"):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise CheckError(f"input_range: {input_range!r}; expected two numbers, the lower one first") from None
+
+
+def _quiet(done: int, total: int | None) -> None:
+    pass

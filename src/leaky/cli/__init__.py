@@ -1,0 +1,86 @@
+"""The command line: words in, words out."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from leaky.cli.bench import bench
+from leaky.cli.check import check
+from leaky.cli.compare import compare
+from leaky.cli.plot import plot
+from leaky.wording import plain
+
+app = typer.Typer(
+    name="leaky",
+    help="Find the dead neurons in a neural network, cure them with Leaky ReLU, and see whether that helped.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 well, 1 found, 2 bad input, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    _prepare_streams()
+    try:
+        # The arguments travel along for the report, which says how to repeat itself.
+        result = app(arguments, standalone_mode=False, obj=arguments)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe went away. Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError) as error:
+        return _complain(str(error))
+    except Exception as error:
+        # Typer's own usage errors have no public base class in every version; all can format their message.
+        if hasattr(error, "format_message"):
+            return _complain(error.format_message())
+        raise
+    return result if isinstance(result, int) else 0
+
+
+def _prepare_streams() -> None:
+    """Let no character that a terminal's encoding lacks spoil a result."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _complain(text: str) -> int:
+    if text:  # a bare `leaky` has shown its help already
+        print(f"leaky: {plain(text)}", file=sys.stderr)
+    return 2
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from leaky import __version__
+
+        print(f"leaky {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+for _command in (bench, check, compare, plot):
+    app.command()(_command)

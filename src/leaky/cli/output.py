@@ -1,0 +1,75 @@
+"""What the commands share: where results go, what is said meanwhile, and progress."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class ResultConsole(Console):
+    """A console that leaves a closed pipe to ``main``, where rich would exit with code 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what Python itself raises."""
+        raise BrokenPipeError
+
+
+def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse a place that cannot be written before the work is done rather than after it."""
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"--output: {str(path)!r}; expected a name that ends in {', '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise ValueError(f"--output: the folder {str(path.parent)!r} is not there")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ValueError(f"--output: {str(path)!r} cannot be written")
+
+
+@contextmanager
+def messages() -> Iterator[None]:
+    """Show what the library has to say on standard error, as plain lines, above any progress bar."""
+    logger = logging.getLogger("leaky")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar with the time left on a terminal's standard error; nothing in a pipe."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn(what),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar: Any = None
+
+        def update(done: int, total: int | None) -> None:
+            nonlocal bar
+            if bar is None:
+                # Trials found in a study took no time now: they must not count in the speed.
+                bar = progress.add_task(what, total=total, completed=done)
+            else:
+                progress.update(bar, completed=done)
+
+        yield update

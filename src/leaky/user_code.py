@@ -1,0 +1,58 @@
+"""Running code of a user's own, which they named to be run, and saying in one line how it failed."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+def run_file(path: Path) -> ModuleType:
+    """Run a user's file as a module, with its folder importable as it is for a script.
+
+    Raises:
+        Exception: whatever the file raises.
+    """
+    spec = importlib.util.spec_from_file_location(f"leaky_user_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec.loader.exec_module(module)
+    return module
+
+
+def in_one_line(what: str, call: Callable[[], _T], kind: type[ValueError]) -> _T:
+    """Call a user's code; an exception in it becomes one of ``kind`` that says in one line what and where.
+
+    Raises:
+        ValueError: of ``kind``; one that the code raises itself goes through as it is.
+    """
+    try:
+        return call()
+    except kind:
+        raise
+    except (Exception, SystemExit) as error:
+        raise kind(f"{what}: {one_line(error)}{_where(error)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception as ``Kind: text``, without line breaks."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _where(error: BaseException) -> str:
+    """Return the line of the user's own code, not of a library that it called, at which an exception was raised."""
+    libraries = (str(Path(__file__).parent), sysconfig.get_path("stdlib"), "site-packages", "<frozen")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(part in f.filename for part in libraries)]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""

@@ -1,0 +1,202 @@
+"""What is born dead: against published and simulated probabilities, and against networks whose fate is known."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from leaky.activation import Activation
+from leaky.checkup.at_birth import AtBirth, Chance, _chance, at_birth, born_dead_bound
+
+TWO_SIDED = torch.tensor([[-1.0], [1.0]])  # without biases, all that tells inputs apart is their sign
+
+
+def chain(width: int, depth: int) -> Callable[[], nn.Module]:
+    """Return the maker of a ReLU network of one input, without biases."""
+
+    def make() -> nn.Module:
+        layers: list[nn.Module] = []
+        for before, after in pairwise([1, *[width] * (depth - 1)]):
+            layers += [nn.Linear(before, after, bias=False), nn.ReLU()]
+        return nn.Sequential(*layers, nn.Linear(width, 1, bias=False))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "probability", "networks"),
+    [(2, 3, 0.156, 1000), (2, 10, 0.880, 500), (3, 10, 0.577, 500), (4, 20, 0.625, 300), (5, 50, 0.753, 150)],
+)
+def test_probabilities_agree_with_simulation(width: int, depth: int, probability: float, networks: int) -> None:
+    """Within four standard errors of what was simulated beforehand for networks as in Lu et al. (2019)."""
+    found = at_birth(chain(width, depth), TWO_SIDED, networks=networks, slopes=[0.0])[0.0]
+    error = (probability * (1 - probability) / networks) ** 0.5
+    assert abs(found.network.value - probability) < 4 * error
+    assert found.network.low < found.network.value < found.network.high
+    assert found.network == found.layer  # a chain: nothing goes round a dead layer
+    assert found.network.value < born_dead_bound(width, depth) + 4 * error
+
+
+def test_the_bound_is_reached_on_one_ray() -> None:
+    found = at_birth(chain(2, 6), torch.tensor([[1.0], [2.0]]), networks=600, slopes=[0.0])[0.0]
+    bound = born_dead_bound(2, 6)
+    assert abs(found.network.value - bound) < 4 * (bound * (1 - bound) / 600) ** 0.5
+
+
+def test_with_a_slope_nothing_is_born_dead() -> None:
+    found = at_birth(chain(2, 10), TWO_SIDED, networks=40)
+    assert [birth.slope for birth in found.births] == [0.0, 0.01, 0.1, 0.2]
+    assert found[0.0].network.value > 0.5
+    for birth in found.births[1:]:
+        for chance in (birth.unit, birth.layer, birth.network, *(layer.unit for layer in birth.layers)):
+            assert (chance.value, chance.low) == (0, 0)
+            assert chance.high == pytest.approx(1 - 0.025 ** (1 / 40))
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "bound"), [(2, 3, 1 - 0.75**2), (1, 2, 0.5), (5, 1, 0.0), (60, 100, 99 * 2**-60)]
+)
+def test_bound(width: int, depth: int, bound: float) -> None:
+    assert born_dead_bound(width, depth) == pytest.approx(bound)
+
+
+def test_drift_follows_he() -> None:
+    """With the initialisation of He et al. (2015) ReLU keeps the mean square; a slope a multiplies it by 1 + a²."""
+
+    def make() -> nn.Module:
+        layers: list[nn.Module] = []
+        for _ in range(4):
+            layer = nn.Linear(128, 128, bias=False)
+            nn.init.normal_(layer.weight, std=(2 / 128) ** 0.5)
+            layers += [layer, nn.LeakyReLU(0.3)]
+        return nn.Sequential(*layers)
+
+    found = at_birth(make, lambda: torch.randn(32, 128), networks=40, slopes=[0.0, 0.2, 1.0])
+    for birth in found.births:
+        squares = [layer.mean_square for layer in birth.layers]
+        assert squares[0] == pytest.approx(2, rel=0.05)
+        for before, after in pairwise(squares):
+            assert after / before == pytest.approx(1 + birth.slope**2, rel=0.05)
+    first, *_, last = found[0.0].layers
+    assert first.variance == pytest.approx(first.mean_square, rel=0.1)
+    assert last.variance < 0.5 * last.mean_square  # what tells samples apart is lost to what they share
+
+
+class Fated(nn.Module):
+    """Units as dead as their bias has it; beside them a way round, if so wished."""
+
+    def __init__(self, activation: nn.Module, bias: list[float], around: bool = False) -> None:
+        super().__init__()
+        self.first, self.second, self.act, self.around = nn.Linear(2, 3), nn.Linear(3, 2), activation, around
+        with torch.no_grad():
+            self.first.bias.copy_(torch.tensor(bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.second(self.act(self.first(x)))
+        return y + x if self.around else y
+
+
+X = torch.randn(50, 2, generator=torch.Generator().manual_seed(0)).clamp(-2, 2)
+
+
+def test_units_layers_and_networks_are_told_apart() -> None:
+    some = at_birth(lambda: Fated(nn.ReLU(), [-9, 9, 9]), X, networks=20, slopes=[0.0])[0.0]
+    assert (some.unit.value, some.layer.value, some.network.value) == (pytest.approx(1 / 3), 0, 0)
+    assert (some.layers[0].name, some.layers[0].units) == ("act", 3)
+    cut = at_birth(lambda: Fated(nn.ReLU(inplace=True), [-9] * 3), X, networks=20, slopes=[0.0])[0.0]
+    assert (cut.unit.value, cut.layer.value, cut.network.value) == (1, 1, 1)
+    around = at_birth(lambda: Fated(nn.ReLU(), [-9] * 3, around=True), X, networks=20, slopes=[0.0])[0.0]
+    assert (around.unit.value, around.layer.value, around.network.value) == (1, 1, 0)
+
+
+def test_a_factory_of_activations_is_given_each() -> None:
+    given = []
+
+    def make(activation: Activation) -> nn.Module:
+        given.append(str(activation))
+        return Fated(activation.module(), [-9, 9, 9])
+
+    found = at_birth(make, X.double().numpy(), networks=2, slopes=[0, 0.1])
+    assert given == ["relu", "leaky_relu(0.1)"] * 2
+    assert found[0.0].unit.value == pytest.approx(1 / 3)
+    assert found[0.1].unit.value == 0
+
+
+def test_slopes_see_the_same_networks_and_inputs() -> None:
+    seen: list[tuple[float, float]] = []
+
+    class Noting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append((x.sum().item(), self.layer.weight.sum().item()))
+            return torch.relu(self.layer(x))
+
+    at_birth(Noting, lambda: torch.randn(3, 2), networks=2, slopes=[0.0, 0.1])
+    assert seen[0] == seen[1] != seen[2] == seen[3]
+
+
+def test_networks_run_as_training_will_run_them() -> None:
+    """BatchNorm normalises by the batch, so that a bias before it kills nothing; dropout silences nothing."""
+    layers = [nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Dropout(0.99), nn.ReLU()]
+    nn.init.constant_(layers[0].bias, -9)
+    assert at_birth(lambda: nn.Sequential(*layers), X, networks=3, slopes=[0.0])[0.0].unit.value == 0
+
+
+def test_random_numbers_are_left_alone_and_seeds_count() -> None:
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
+    one, same, other = (at_birth(chain(2, 4), TWO_SIDED, networks=20, seed=seed) for seed in (0, 0, 100))
+    assert one == same != other
+    assert random.getstate() == before[0]
+    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[2])
+
+
+def test_intervals_cover_as_they_should() -> None:
+    # Clopper and Pearson's, of 3 in 10
+    assert _chance([True] * 3 + [False] * 7) == Chance(
+        0.3, pytest.approx(0.06674, abs=1e-5), pytest.approx(0.65245, abs=1e-5)
+    )
+    generator = np.random.default_rng(0)
+    covered = 0
+    for _ in range(400):  # shares of 16 units, whose probability differs from network to network
+        chance = _chance((generator.binomial(16, generator.beta(2, 8, 50)) / 16).tolist())
+        covered += chance.low <= 0.2 <= chance.high
+        assert chance.high - chance.low < 0.15
+    assert covered / 400 > 0.92  # 95 %, less three standard errors
+
+
+def test_repr_and_progress() -> None:
+    told: list[tuple[int, int]] = []
+    found = at_birth(chain(2, 3), TWO_SIDED, networks=2, slopes=[0.0], progress=lambda *done: told.append(done))
+    assert told == [(1, 2), (2, 2)]
+    assert isinstance(found, AtBirth)
+    assert repr(found).startswith("<leaky.AtBirth: 2 networks, 2 inputs each")
+    with pytest.raises(KeyError):
+        found[0.5]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"networks": 0}, "networks: 0; expected at least 1"),
+        ({"slopes": []}, "slopes: none; expected at least one"),
+        ({"inputs": np.empty((0, 1))}, r"inputs: shape \(0, 1\); expected at least one sample"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, object], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        at_birth(**{"factory": chain(2, 3), "inputs": TWO_SIDED, **arguments})
+
+
+def test_bad_bound() -> None:
+    with pytest.raises(ValueError, match="width: 0; expected at least 1"):
+        born_dead_bound(0, 3)

@@ -1,0 +1,74 @@
+"""Checks of ONNX models, against those of the same network in PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import leaky
+from leaky.checkup import CheckError
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+from onnx import TensorProto, helper, numpy_helper
+
+
+@pytest.fixture
+def weights() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    bias = rng.normal(size=8).astype(np.float32)
+    bias[3] = -100
+    return rng.normal(size=(8, 4)).astype(np.float32), bias
+
+
+@pytest.fixture
+def model(weights: tuple[np.ndarray, np.ndarray]) -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("Gemm", ["x", "w", "b"], ["h"], transB=1, name="dense"),
+        helper.make_node("Relu", ["h"], ["y"], name="relu"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 8])],
+        [numpy_helper.from_array(array, name) for array, name in zip(weights, "wb", strict=True)],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize("form", ["proto", "path", "text"])
+def test_it_finds_what_is_found_in_pytorch(
+    form: str, model: onnx.ModelProto, weights: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "net.onnx"
+    onnx.save(model, path)
+    x = np.random.default_rng(1).normal(size=(300, 4)).astype(np.float32)
+    steps: list[tuple[int, int | None]] = []
+    check = leaky.check(
+        {"proto": model, "path": path, "text": str(path)}[form],
+        (x, np.zeros(300)),
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    twin = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
+    twin.load_state_dict({"0.weight": torch.tensor(weights[0]), "0.bias": torch.tensor(weights[1])})
+    other = leaky.check(twin, x)
+    assert steps[-1] == (5, 5)
+    assert check.samples == 300
+    (seen,), (expected,) = check.sites.values(), other.sites.values()
+    assert seen.evidence.active_samples.tolist() == expected.evidence.active_samples.tolist()
+    assert [f.units for f in check.problems] == [(3,)]
+    assert check.model == ("net" if form == "proto" else "net.onnx")
+
+
+def test_bad_input(model: onnx.ModelProto, tmp_path: Path) -> None:
+    with pytest.raises(CheckError, match="loss: an ONNX model has no gradients; expected none"):
+        leaky.check(model, np.zeros((4, 4)), loss="mse")
+    with pytest.raises(CheckError, match="shape"):
+        leaky.check(model, np.zeros((4, 5), np.float32))
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(CheckError):
+        leaky.check(tmp_path / "bad.onnx", np.zeros((4, 4), np.float32))

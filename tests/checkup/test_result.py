@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from leaky.checkup import Check, Seen, merge
+from leaky.evidence import Evidence, batch_statistics
+
+See = Callable[..., Seen]
+Checked = Callable[..., Check]
+
+
+def evidence_of(check: Check) -> str:
+    return json.dumps(check.to_dict(), allow_nan=False, sort_keys=True)
+
+
+def shard(x: np.ndarray, see: See, checked: Checked) -> Check:
+    evidence = Evidence(x.shape[1])
+    evidence.add(batch_statistics(x, 1, (-np.inf, np.inf)))
+    return checked(see("a", x, gradient=0.5), see("b", -np.abs(x), "leaky_relu"), inputs=evidence, loss=True)
+
+
+def test_shards_merge_to_the_whole(rng: np.random.Generator, see: See, checked: Checked) -> None:
+    x = rng.normal(size=(6, 50, 5)) * 10.0 ** rng.integers(-8, 8, size=(6, 50, 1))
+    parts = [shard(batch.astype(np.float32), see, checked) for batch in x]
+    whole = merge(parts)
+    assert whole.samples == 300
+    assert whole.sites["a"].evidence.samples == 300
+    others = [merge(parts[::-1]), merge([merge(parts[:2]), merge(parts[2:])]), merge(pickle.loads(pickle.dumps(parts)))]
+    for other in others:
+        assert evidence_of(other) == evidence_of(whole)
+    # The parts are as they were.
+    assert parts[0].sites["a"].evidence.samples == 50
+    assert evidence_of(merge(parts[:1])) == evidence_of(parts[0])
+
+
+def test_a_shard_may_not_reach_a_site(see: See, checked: Checked) -> None:
+    one, other = see("a", np.ones((10, 2))), see("b", np.ones((20, 3)))
+    both = merge([checked(one), checked(one, other)])
+    assert [seen.evidence.samples for seen in both.sites.values()] == [20, 20]
+
+
+def test_proofs_hold_for_one_range(see: See, checked: Checked) -> None:
+    a = checked(see("a", -np.ones((10, 2)), proved=[True, True]), input_range=(0.0, 1.0))
+    b = checked(see("a", -np.ones((10, 2)), proved=[True, True]), input_range=(0.0, 2.0))
+    assert merge([a, a]).sites["a"].proved is not None
+    assert merge([a, a]).notes == ()
+    mixed = merge([a, b])
+    assert mixed.sites["a"].proved is None
+    assert mixed.input_range is None
+    assert "different ranges" in mixed.notes[0]
+
+
+@pytest.mark.parametrize("other", [np.ones((5, 3)), None])
+def test_other_networks_do_not_merge(other: np.ndarray | None, see: See, checked: Checked) -> None:
+    one = checked(see("a", np.ones((5, 2))))
+    two = checked(see("a", np.ones((5, 2)), "tanh") if other is None else see("a", other))
+    with pytest.raises(ValueError, match="checks: 'a' is relu with 2 units in one and"):
+        merge([one, two])
+    with pytest.raises(ValueError, match="checks: none; expected at least one"):
+        merge([])
+
+
+def test_json_has_no_nan(see: See, checked: Checked) -> None:
+    x = np.full((10, 2), np.nan)
+    document = json.loads(evidence_of(checked(see("a", x), see("b", x[:0], "sigmoid"))))
+    first = document["sites"][0]
+    assert first["limits"] == [0.0, None]
+    assert first["evidence"]["mean"] == [None, None]
+    assert first["evidence"]["nonfinite"] == [10, 10]
+    assert document["findings"][0]["code"] == "L012"
+    assert document["findings"][0]["cause"]
+    assert "gradient" not in first["evidence"]
+
+
+def test_printed_it_is_a_short_table(see: See, checked: Checked) -> None:
+    x = np.stack([np.sin(np.arange(500)), -1 - np.sin(np.arange(500))], axis=1)
+    text = repr(checked(see("layer1.0.relu", x), see("evil\x1b[31m\n" + "long." * 30, x)))
+    assert text.splitlines()[0] == ("Net: 2 of 4 units are dead, at 2 sites on 500 samples; 2 problems and 0 remarks.")
+    assert text.splitlines()[2].split() == ["layer1.0.relu", "2", "1", "0", "25.0", "%"]
+    assert max(map(len, text.splitlines()[1:])) <= 80
+    assert "\x1b" not in text
+    many = repr(checked(*(see(f"s{i}", x) for i in range(100))))
+    assert len(many.splitlines()) < 40
+    assert many.splitlines()[-1] == "… and 70 more"
+    assert "No activation sites" in repr(checked())
+
+
+def test_a_check_does_not_change(see: See, checked: Checked) -> None:
+    check = checked(see("a", np.ones((5, 2))))
+    with pytest.raises(AttributeError):
+        check.samples = 3  # type: ignore[misc]
+    assert replace(check, trained=False).findings is not check.findings

@@ -1,0 +1,447 @@
+"""The proofs: bounds hold for what networks compute, corners and roundings included, and are as tight as they can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from leaky.torch.bounds import Proofs, bounds_of, prove, ranged
+from leaky.torch.watch import watch
+
+
+def everywhere(shape: tuple[int, ...], low: float, high: float, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return two samples that may be anything in range."""
+    return ranged(np.full((2, *shape), low), high, dtype)
+
+
+def seen(model: nn.Module, x: Tensor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the least and the greatest pre-activation of each unit in a plain forward pass."""
+    with watch(model) as found, torch.no_grad():
+        model(x.clone())
+    return {name: (evidence.smallest, evidence.largest) for name, (_, evidence) in found.sites.items()}
+
+
+def corners(model: nn.Module, low: Tensor, high: Tensor, tries: int = 6) -> Tensor:
+    """Return inputs that drive what goes into modules to extremes: the corners that gradients at random points show."""
+    found = []
+    for seed in range(tries):
+        generator = torch.Generator().manual_seed(seed)
+        x = (low + (high - low) * torch.rand((1, *low.shape), generator=generator)).requires_grad_()
+        values: list[Tensor] = []
+
+        def keep(_: nn.Module, args: tuple[Tensor, ...], values: list[Tensor] = values) -> None:
+            values.append(args[0] + 0)  # a copy: some overwrite it
+
+        handles = [module.register_forward_pre_hook(keep) for module in model.modules() if module is not model]
+        model(x.clone())
+        for handle in handles:
+            handle.remove()
+        for value in values:
+            for flat in value.flatten()[torch.randperm(value.numel(), generator=generator)[:2]]:
+                (gradient,) = torch.autograd.grad(flat, x, retain_graph=True)
+                found += [torch.where(gradient > 0, high, low), torch.where(gradient > 0, low, high)]
+    return torch.cat(found).detach()
+
+
+def assert_holds(proofs: Proofs, model: nn.Module, inputs: Tensor) -> None:
+    for batch, count in ((1, 20), (7, 70), (len(inputs), len(inputs))):
+        for part in inputs[-count:].split(batch):
+            for name, (smallest, largest) in seen(model, part).items():
+                proof = proofs.sites[name]
+                assert (proof.lower <= smallest).all()
+                assert (largest <= proof.upper).all()
+                assert (largest[proof.dead] <= 0).all()
+                assert (smallest[proof.always_on] > 0).all()
+
+
+class Plus(nn.Module):
+    """A residual connection."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner(x)
+
+
+class Do(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def activation(draw: Callable[[Any], Any], channels: int) -> nn.Module:
+    return draw(
+        st.sampled_from(
+            [
+                nn.ReLU(inplace=True),
+                nn.ReLU(),
+                nn.LeakyReLU(0.1),
+                nn.LeakyReLU(-0.3),
+                nn.PReLU(channels),
+                nn.ReLU6(),
+                nn.Hardtanh(),
+                nn.Sigmoid(),
+                nn.Tanh(),
+                nn.ELU(),
+                nn.GELU(),
+                nn.SiLU(),
+                nn.RReLU(),
+                nn.Threshold(0.1, 0.05),
+                nn.Mish(),
+                nn.Hardswish(),
+                Do(lambda x: x.clamp(min=0)),
+                Do(lambda x: torch.where(x > 0.1, x, -0.2)),
+                Do(lambda x: x * (x > 0) - x.abs() / 2),
+                Do(lambda x: torch.maximum(x, 0.3 * x) + x.square() - 1.5 * x**3 / (2 + x.sigmoid())),
+            ]
+        )
+    )
+
+
+@st.composite
+def convolutional(draw: Callable[[Any], Any]) -> tuple[nn.Module, tuple[int, ...]]:
+    """Return a network of every kind of layer, some of its units planted dead by their bias."""
+    torch.manual_seed(draw(st.integers(0, 2**31)))
+    channels, layers = 4, []
+    for _ in range(draw(st.integers(1, 4))):
+        groups = draw(st.sampled_from([1, 2, 4]))
+        dilation = draw(st.sampled_from([1, 2]))
+        layer = draw(
+            st.sampled_from(
+                [
+                    nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, groups=groups),
+                    nn.Conv2d(channels, channels, 3, padding=1, bias=False, padding_mode="reflect"),
+                    nn.ConvTranspose2d(channels, channels, 3, padding=1, groups=groups, dilation=1),
+                    Plus(nn.Conv2d(channels, channels, 1)),
+                ]
+            )
+        )
+        if getattr(layer, "bias", None) is not None:
+            nn.init.constant_(layer.bias[0], draw(st.sampled_from([0.0, -0.5, -50.0])))
+        layers.append(layer)
+        if draw(st.booleans()):
+            norm = nn.BatchNorm2d(channels)
+            nn.init.normal_(norm.weight)
+            nn.init.normal_(norm.bias)
+            norm.running_mean.normal_()
+            norm.running_var.uniform_(0.01, 3)
+            layers.append(norm)
+        layers.append(activation(draw, channels))
+        pool = draw(
+            st.sampled_from(
+                [
+                    nn.Dropout(),
+                    nn.MaxPool2d(3, 1, 1),
+                    nn.AvgPool2d(3, 1, 1),
+                    nn.AdaptiveAvgPool2d(5),
+                    Do(lambda x: torch.cat([x[:, 2:], x[:, :2].flip(1)], 1)),
+                    Do(lambda x: F.pad(x, (1, 1), value=0.5).roll(1, 2)),
+                    Do(lambda x: F.interpolate(x, scale_factor=2, mode="bilinear")),
+                    Do(lambda x: x.transpose(2, 3).contiguous()),
+                    Do(lambda x: x * x.mean((2, 3), keepdim=True)),
+                ]
+            )
+        )
+        layers.append(pool)
+    layers += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, 6), nn.ReLU(), nn.Linear(6, 2)]
+    return nn.Sequential(*layers).eval(), (channels, 6, 6)
+
+
+@settings(max_examples=25)
+@given(convolutional(), st.sampled_from([(-1.0, 1.0), (0.0, 1.0), (-0.01, 3.0), (0.2, 0.2)]))
+def test_bounds_hold(drawn: tuple[nn.Module, tuple[int, ...]], limits: tuple[float, float]) -> None:
+    model, shape = drawn
+    proofs = prove(model, everywhere(shape, *limits))
+    assert proofs.notes == ()
+    low, high = (torch.full(shape, end) for end in limits)
+    random = low + (high - low) * torch.rand(100, *shape)
+    assert_holds(proofs, model, torch.cat([random, corners(model, low, high), low[None], high[None]]))
+
+
+def planted() -> nn.Module:
+    """Return a network with unit 0 of each site dead and unit 1 always on: by the bias, behind all kinds of layers."""
+    torch.manual_seed(3)
+    layers = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1, groups=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(inplace=True),
+        Plus(nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=4), nn.ReLU())),
+        nn.Dropout(),
+        nn.MaxPool2d(2),
+        nn.ConvTranspose2d(8, 8, 3, stride=2, groups=2),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32, 16),
+        nn.ReLU6(),
+        nn.Linear(16, 4),
+    ).eval()
+    with torch.no_grad():
+        for layer in (layers[1], layers[3].inner[0], layers[6], layers[10]):
+            layer.bias[0], layer.bias[1] = -60, 60
+    return layers
+
+
+def test_planted_units_are_proved_and_no_input_contradicts() -> None:
+    model, shape = planted(), (3, 8, 8)
+    proofs = prove(model, everywhere(shape, -1, 1))
+    assert list(proofs.sites) == ["2", "3.inner.1", "7", "11"]
+    for proof in proofs.sites.values():
+        assert proof.dead[0]
+        assert proof.always_on[1]
+        assert not (proof.dead & proof.always_on).any()
+    inputs = torch.rand(10_000, *shape) * 2 - 1
+    assert_holds(proofs, model, torch.cat([inputs, corners(model, -torch.ones(shape), torch.ones(shape))]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", ["linear", "convolution", "transposed"])
+def test_a_single_layer_is_bounded_by_its_true_extremes(kind: str, dtype: torch.dtype) -> None:
+    torch.manual_seed(1)
+    layer, shape = {
+        "linear": (nn.Linear(40, 5), (40,)),
+        "convolution": (nn.Conv2d(4, 5, 3, dilation=2), (4, 5, 5)),
+        "transposed": (nn.ConvTranspose2d(4, 5, 3, groups=1), (4, 1, 1)),
+    }[kind]
+    model = nn.Sequential(layer, nn.ReLU()).to(dtype)
+    proof = prove(model, everywhere(shape, -0.5, 2, dtype)).sites["1"]
+    weight, bias = layer.weight.detach().double(), layer.bias.detach().double()
+    # of each unit, at each place: a transposed convolution of one place sees one number of each kernel
+    rows = weight.transpose(0, 1).flatten(2) if kind == "transposed" else weight.flatten(1)[..., None]
+    high = (bias[:, None] + (2 * rows.clamp(min=0) - 0.5 * rows.clamp(max=0)).sum(1)).amax(1)
+    low = (bias[:, None] + (2 * rows.clamp(max=0) - 0.5 * rows.clamp(min=0)).sum(1)).amin(1)
+    # a few times terms × unit roundoff × sum of absolute values
+    slack = 4 * 64 * torch.finfo(dtype).eps * (2 * rows.abs().sum((1, 2)) + bias.abs()).numpy()
+    assert (proof.upper >= high.numpy()).all()
+    assert (proof.upper <= high.numpy() + slack).all()
+    assert (proof.lower <= low.numpy()).all()
+    assert (proof.lower >= low.numpy() - slack).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10_000), scale=st.sampled_from([1e-6, 1e-3, 1.0, 30.0]))
+def test_roundings_of_every_type(dtype: torch.dtype, seed: int, scale: float) -> None:
+    """Inputs at a point: all that the bounds leave is roundings, which cancellation makes large."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(24, 16), nn.ReLU(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 4), nn.ReLU())
+    with torch.no_grad():
+        model[2].weight[:, 8:] = -model[2].weight[:, :8]
+        model[0].weight[8:] = model[0].weight[:8]
+        model[0].bias[8:] = model[0].bias[:8]
+    model = model.to(dtype)
+    x = (torch.randn(24) * scale).to(dtype)
+    proofs = prove(model, ranged(x.expand(2, 24), x.expand(2, 24), dtype))
+    assert_holds(proofs, model, x.repeat(9, 1))
+
+
+def test_nothing_reaches_a_layer_without_biases_behind_a_dead_one() -> None:
+    for dtype in (torch.float32, torch.float64):
+        model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4, bias=False), nn.ReLU()).to(dtype)
+        nn.init.constant_(model[0].bias, -9)
+        assert prove(model, everywhere((4,), -1, 1, dtype)).sites["3"].dead.all()
+
+
+def test_numbers_that_may_overflow_prove_nothing() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU())
+    nn.init.constant_(model[0].weight, 1e30)
+    proofs = prove(model, everywhere((4,), -1e30, -1))
+    assert not proofs.sites["1"].dead.any()
+    assert "overflow" in proofs.notes[0]
+
+
+class Reads(nn.Module):
+    """Has a site before it asks for something, and one after."""
+
+    def __init__(self, asks: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.first, self.second, self.asks = nn.Linear(3, 3), nn.Linear(3, 3), asks
+        nn.init.constant_(self.first.bias, -9)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.first(x))
+        given = self.asks(x)
+        return torch.relu(self.second(given if isinstance(given, Tensor) else x) - 99)
+
+
+def into(x: Tensor) -> Tensor:
+    constant = torch.zeros(2, 3)
+    constant[:, 0] = x[:, 0]
+    return constant
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        lambda x: x + 1 if x.sum() > 0 else x,
+        lambda x: x.sum().item(),
+        lambda x: torch.from_numpy(x.numpy()),
+        lambda x: torch.tensor(x.tolist()),
+        lambda x: x[x > 0].sum() + x,
+        lambda x: x[:, x[0].argmax()] if x.argmax() else x,
+        into,
+        lambda x: x.unsqueeze_(0)[0],
+    ],
+)
+def test_what_asks_for_values_ends_the_proof(asks: Callable[[Tensor], Any]) -> None:
+    proofs = prove(Reads(asks), everywhere((3,), -1, 1))
+    (proof,) = proofs.sites.values()
+    assert proof.dead.all()
+    assert proofs.notes[-1].startswith("the forward pass could be followed no further: ")
+
+
+@pytest.mark.parametrize(
+    "asks", [lambda x: x.cumsum(1), lambda x: x.sin_(), lambda x: x * x.argmax(), lambda x: F.layer_norm(x, (3,))]
+)
+def test_what_is_not_followed_proves_nothing_behind_it(asks: Callable[[Tensor], Any]) -> None:
+    proofs = prove(Reads(asks), everywhere((3,), -1, 1))
+    first, second = proofs.sites.values()
+    assert first.dead.all()
+    assert not second.dead.any()
+    assert (second.upper == np.inf).all()
+    assert "is not followed" in proofs.notes[0]
+
+
+def test_what_is_done_in_place_is_seen_through_every_view() -> None:
+    x = ranged(torch.full((1, 4), -1.0), 3.0)
+    with torch.no_grad():
+        left, whole = x[:, :2], x.view(2, 2)
+        left.relu_()
+        whole[1].sub_(5)
+        x[:, 3].sin_()
+    bounds = bounds_of(x)
+    assert bounds is not None
+    np.testing.assert_allclose(bounds.lower, [[0, 0, -6, np.nan]], rtol=1e-6)
+    np.testing.assert_allclose(bounds.upper, [[3, 3, -2, np.nan]], rtol=1e-6)
+
+
+def test_the_network_is_not_touched() -> None:
+    model = planted().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    random = torch.get_rng_state()
+    prove(model, everywhere((3, 8, 8), -1, 1))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.0, float("nan"), "upper: nan; expected finite numbers"),
+        (-np.inf, 0.0, "lower: -inf; expected finite numbers"),
+        ([0.0, 2.0], [1.0, 1.0], "lower: 2.0, above upper: 1.0; expected lower <= upper"),
+    ],
+)
+def test_bad_ranges(low: Any, high: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        ranged(low, high)
+
+
+def bounded(function: Callable[..., Any], *limits: tuple[float, float]) -> tuple[float, float]:
+    """Return the bounds of a function of numbers in ranges."""
+    with torch.no_grad():
+        bounds = bounds_of(function(*(ranged(torch.full((1,), low), high) for low, high in limits)))
+    assert bounds is not None
+    return bounds.lower.min().item(), bounds.upper.max().item()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(F.relu, F.silu, F.gelu, F.mish, F.hardswish, F.elu, F.selu, F.celu, F.hardsigmoid, F.relu6),
+        *(torch.sigmoid, torch.tanh, torch.exp, torch.abs, torch.square, torch.atan, torch.erf, torch.neg),
+        *(lambda x: F.gelu(x, approximate="tanh"), lambda x: F.leaky_relu(x, -0.5), lambda x: F.threshold(x, 1, 0.5)),
+        *(
+            lambda x: x * x,
+            lambda x: x**2,
+            lambda x: x**3,
+            lambda x: 1 - x / 3,
+            lambda x: 2 / (x + 9),
+            lambda x: x.clamp(-1, 2),
+        ),
+        *(lambda x: F.prelu(x, torch.tensor([1.5])), lambda x: x.half().float()),
+    ],
+)
+def test_functions_are_bounded_by_their_true_extremes(function: Callable[[Tensor], Tensor]) -> None:
+    for low, high in [(-4.0, 4.0), (-4.0, -2.0), (-2.0, -0.1), (-1.0, 0.0), (0.0, 0.5), (1.5, 4.0), (-1.0, -1.0)]:
+        values = function(torch.linspace(low, high, 4001))
+        lower, upper = bounded(function, (low, high))
+        assert lower <= values.min() <= lower + 2e-2 * (1 + abs(lower))
+        assert upper >= values.max() >= upper - 2e-2 * (1 + abs(upper))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [torch.add, torch.sub, torch.mul, torch.maximum, lambda a, b: a / (b + 9)],
+)
+def test_functions_of_two_are_bounded(function: Callable[[Tensor, Tensor], Tensor]) -> None:
+    for one, other in [((-1.0, 2.0), (-3.0, 0.5)), ((-2.0, -1.0), (-3.0, -2.5)), ((1.0, 2.0), (-1.0, 4.0))]:
+        values = function(*torch.meshgrid(torch.linspace(*one, 101), torch.linspace(*other, 101), indexing="ij"))
+        lower, upper = bounded(function, one, other)
+        assert lower <= values.min() <= lower + 2e-2
+        assert upper >= values.max() >= upper - 2e-2
+
+
+@pytest.mark.parametrize(
+    "function", [F.softsign, lambda x: torch.where(x > 1, x, -3.0), lambda x: torch.where(x <= 0.5, x * 0.5, 2 - x)]
+)
+def test_what_depends_on_itself_is_bounded_loosely(function: Callable[[Tensor], Tensor]) -> None:
+    for low, high in [(-4.0, 4.0), (-4.0, -2.0), (-1.0, 0.7), (1.5, 4.0)]:
+        values = function(torch.linspace(low, high, 4001))
+        lower, upper = bounded(function, (low, high))
+        assert -5 < lower <= values.min()
+        assert values.max() <= upper < 7
+
+
+def test_products_of_what_varies_are_bounded() -> None:
+    torch.manual_seed(0)
+    a, b = torch.randn(3, 5), torch.randn(5, 4)
+    with torch.no_grad():
+        bounds = bounds_of(ranged(a - 0.2, a + 0.1) @ ranged(b, b + 0.3))
+    assert bounds is not None
+    for _ in range(2000):
+        product = (a - 0.2 + 0.3 * torch.rand(3, 5).round()) @ (b + 0.3 * torch.rand(5, 4).round())
+        assert (bounds.lower <= product).all()
+        assert (product <= bounds.upper).all()
+    assert (bounds.upper - bounds.lower).max() < 5  # of values that differ by up to 3.5
+
+
+def test_sums_in_the_worst_order_are_within_bounds() -> None:
+    """Each addition to a large sum rounds the same way: the bound must grow with the number of terms."""
+    count = 4096
+    layers = nn.Conv2d(count, 1, 1), nn.ConvTranspose2d(count, 1, 1), nn.Linear(count, 1)
+    for layer in layers:
+        nn.init.constant_(layer.weight, 2**-24 * 1.5)
+        nn.init.zeros_(layer.bias)
+        layer.weight.data.flatten()[0] = 1
+        x = torch.ones((1, count) if isinstance(layer, nn.Linear) else (1, count, 1, 1))
+        with torch.no_grad():
+            bounds = bounds_of(layer(ranged(x, x)))
+        total = np.float32(0)
+        for term in layer.weight.detach().flatten().numpy():
+            total += term
+        assert bounds is not None
+        assert total > 1 + 1.3 * (count - 1) * 2**-24 * 1.5  # a third off
+        assert bounds.lower.item() <= total <= bounds.upper.item()
+
+
+def test_a_choice_among_rows_is_bounded_by_all_of_them() -> None:
+    table = nn.Embedding(5, 3)
+    with torch.no_grad():
+        bounds = bounds_of(table(ranged(np.full((2, 4), 1), 3, torch.int64)))
+    assert bounds is not None
+    assert bounds.upper.shape == (2, 4, 3)
+    np.testing.assert_array_equal(bounds.upper[0, 0].float(), table.weight[1:4].detach().amax(0))
