@@ -42,6 +42,9 @@ FRAMEWORKS = {
     "onnx": {"onnx"},
     "onnx_ir": {"onnx"},
     "onnxruntime": {"onnx"},
+    "lightning": {"torch"},
+    "pytorch_lightning": {"torch"},
+    "transformers": {"torch"},
 }
 
 HEAVY = {

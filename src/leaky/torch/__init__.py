@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,10 @@ from torch.jit import is_scripting  # type: ignore[attr-defined]  # public, but 
 from leaky.function import real_slope
 from leaky.torch import by_mask, by_output, threads
 
-__all__ = ["LeakyReLU", "leaky_relu"]
+if TYPE_CHECKING:
+    from leaky.torch.monitor import Monitor
+
+__all__ = ["LeakyReLU", "Monitor", "leaky_relu"]
 
 # Bytes below which PyTorch's own op is the faster one, by measurement: the output comes from memory that is still in
 # the caches, and the Python around ours takes longer than what it saves. Above, fresh memory is what costs.
@@ -98,3 +102,11 @@ class LeakyReLU(torch.nn.LeakyReLU):
     def forward(self, input: Tensor) -> Tensor:
         """Return :func:`leaky_relu` of the input."""
         return leaky_relu(input, self.negative_slope, self.inplace)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Monitor":  # what the function has no use for is loaded when it is asked for
+        from leaky.torch.monitor import Monitor
+
+        return Monitor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

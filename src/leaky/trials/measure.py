@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
+from leaky.evidence import Evidence, Site
+from leaky.torch.watch import Watch, unwrapped
+from leaky.torch.watch.names import cleaned
 from leaky.trials.record import Epoch, finite
 from leaky.trials.task import Task
 
@@ -21,87 +24,59 @@ Data = tuple[torch.Tensor, torch.Tensor]
 # Numbers of input in one forward pass of a measurement, unless a batch of the recipe is larger: enough to be fast.
 _CHUNK = 65_536
 
-# Layers whose output has its units on axis 1, and on the last axis. Others leave the units where they were.
-_UNITS_ON_AXIS_1 = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm)
-_UNITS_LAST = (nn.Linear, nn.Bilinear, nn.Embedding, nn.RNNBase, nn.MultiheadAttention)
-
 
 @dataclass
-class _Site:
-    """The running evidence on one call of an activation."""
+class _Outputs:
+    """What one call of an activation has put out."""
 
-    name: str
-    axis: int
-    active: torch.Tensor
     zeros: int = 0
-    outputs: int = 0
+    count: int = 0
     largest: float = 0.0
 
-    def add(self, before: torch.Tensor, after: torch.Tensor) -> None:
-        others = [a for a in range(before.ndim) if a != self.axis % before.ndim]
-        self.active |= (before > 0).any(dim=others)
-        self.zeros += int((after == 0).sum())
-        self.outputs += after.numel()
-        self.largest = float(np.maximum(self.largest, after.abs().max().item()))  # NaN stays, unlike with max()
+    def add(self, output: torch.Tensor) -> None:
+        self.zeros += int((output == 0).sum())
+        self.count += output.numel()
+        self.largest = float(np.maximum(self.largest, output.abs().max().item()))  # NaN stays, unlike with max()
 
 
-@dataclass
 class Probe:
     """Watches the activation sites and weight layers of a network while ``watching`` is entered.
 
     A site is a call of a module made by ``Activation.module``; a second call of the same module in one forward pass
-    is a second site, named ``name[1]``.
+    is a second site, named ``name[1]``. Activations that are the same for every arm are none.
     """
 
-    model: nn.Module
-    sites: dict[str, _Site] = field(default_factory=dict)
-    #: the weight matrices of each layer that has any, in the order in which the layers ran
-    layers: dict[str, list[torch.Tensor]] = field(default_factory=dict)
-    _calls: dict[str, int] = field(default_factory=dict)
-    _axis: int = -1
+    def __init__(self, model: nn.Module) -> None:
+        self._watch = Watch(model, outputs=self._take)
+        self._modules = {cleaned(name): module for name, module in unwrapped(model).named_modules()}
+        self._outputs: dict[str, _Outputs] = {}
+        #: the weight matrices of each layer that has any, in the order in which the layers ran
+        self.layers: dict[str, list[torch.Tensor]] = {}
+
+    @property
+    def sites(self) -> dict[str, tuple[Evidence, _Outputs]]:
+        """What was seen of each site since ``watching`` was last entered."""
+        seen = self._watch.sites
+        return {name: (seen[name][1], self._outputs[name]) for name in seen if name in self._outputs}
 
     @contextmanager
     def watching(self) -> Iterator[Probe]:
-        """Attach the hooks; take them all off at the end, whatever happens."""
-        self.sites, self.layers = {}, {}
-        handles = [self.model.register_forward_pre_hook(lambda *_: self._calls.clear())]
-        try:
-            for name, module in self.model.named_modules():
-                if hasattr(module, "leaky_activation"):
-                    handles.append(module.register_forward_hook(self._site_hook(name)))
-                else:
-                    handles.append(module.register_forward_hook(self._layer_hook(name)))
+        """Begin anew, and watch until the end."""
+        self._watch.restart()
+        self._outputs, self.layers = {}, {}
+        with ExitStack() as stack:
+            for name, module in self._modules.items():
+                stack.callback(module.register_forward_hook(partial(self._ran, name)).remove)
+            stack.enter_context(self._watch.watching())
             yield self
-        finally:
-            for handle in handles:
-                handle.remove()
 
-    def _site_hook(self, name: str) -> Any:
-        def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            call = self._calls[name] = self._calls.get(name, -1) + 1
-            site_name = f"{name}[{call}]" if call else name
-            before, after = inputs[0].detach(), output.detach()
-            if before.ndim == 1:  # one unit, whose axis was dropped
-                before, after = before[:, None], after[:, None]
-            if site_name not in self.sites:
-                units = before.shape[self._axis]
-                self.sites[site_name] = _Site(site_name, self._axis, torch.zeros(units, dtype=torch.bool))
-            self.sites[site_name].add(before, after)
+    def _take(self, site: Site, output: torch.Tensor) -> None:
+        if hasattr(self._modules.get(site.module), "leaky_activation"):
+            self._outputs.setdefault(site.name, _Outputs()).add(output)
 
-        return hook
-
-    def _layer_hook(self, name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if isinstance(module, _UNITS_ON_AXIS_1):
-                self._axis = 1
-            elif isinstance(module, _UNITS_LAST) or (
-                isinstance(module, nn.LayerNorm) and len(module.normalized_shape) == 1
-            ):
-                self._axis = -1
-            if weights := _weights(module):
-                self.layers[name] = weights
-
-        return hook
+    def _ran(self, name: str, module: nn.Module, inputs: object, output: object) -> None:
+        if weights := _weights(module):
+            self.layers[name] = weights
 
 
 def _weights(module: nn.Module) -> list[torch.Tensor]:
@@ -145,9 +120,9 @@ def measure(task: Task, model: nn.Module, probe: Probe, train: Data, test: Data)
         train_score=finite(train_score),
         test_loss=finite(test_loss),
         test_score=finite(test_score),
-        dead=tuple(int((~site.active).sum()) for site in sites),
-        zeros=tuple(site.zeros / site.outputs for site in sites),
-        largest=tuple(finite(site.largest) for site in sites),
+        dead=tuple(int(evidence.dead.sum()) for evidence, _ in sites),
+        zeros=tuple(outputs.zeros / outputs.count for _, outputs in sites),
+        largest=tuple(finite(outputs.largest) for _, outputs in sites),
         gradient=gradient,
     )
 

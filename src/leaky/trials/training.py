@@ -51,7 +51,7 @@ def run_trial(task: Task, activation: Activation, seed: int) -> Trial:
         diverged=diverged,
         epochs=tuple(epochs),
         sites=tuple(probe.sites),
-        units=tuple(len(site.active) for site in probe.sites.values()),
+        units=tuple(evidence.units for evidence, _ in probe.sites.values()),
         layers=tuple(probe.layers),
         seconds_per_step=statistics.median(seconds[1:] or [0.0]),
     )

@@ -37,18 +37,8 @@ def watch(model: nn.Module, *, gradients: bool = False, statistics: Statistics =
         gradients: take in the gradients, too, that backward passes bring to the outputs of the sites.
         statistics: what is taken in of pre-activations: another function in place of the customary one.
     """
-    root = unwrapped(model)
-    seen = Watch(model, root, gradients, statistics)
-    with ExitStack() as stack:
-        if "torch._dynamo" in sys.modules:  # without it nothing is compiled
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
-            stack.enter_context(warnings.catch_warnings())
-            warnings.filterwarnings("ignore", "Using `torch.compile.module.` when there are global hooks")
-        fast = torch.backends.mha.get_fastpath_enabled()
-        stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
-        torch.backends.mha.set_fastpath_enabled(False)  # it would hide the activation of nn.TransformerEncoderLayer
-        stack.enter_context(seen._names.following(seen._begin, seen._end))
-        stack.enter_context(seen)
+    seen = Watch(model, gradients=gradients, statistics=statistics)
+    with seen.watching():
         yield seen
 
 
@@ -66,7 +56,14 @@ class _Plan:
 
 
 class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """What has been seen of a model's activation sites. Made by :func:`watch`."""
+    """What has been seen of a model's activation sites, in one stretch of :meth:`watching` or several.
+
+    Args:
+        model: see :func:`watch`.
+        gradients: see :func:`watch`.
+        statistics: see :func:`watch`.
+        outputs: called with each site and what it has just put out.
+    """
 
     supports_higher_order_operators = True
 
@@ -74,17 +71,27 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _should_skip_dynamo(cls) -> bool:
         return False  # what keeps TorchDynamo out imports it first; here nothing is compiled anyhow
 
-    def __init__(self, model: nn.Module, root: nn.Module, gradients: bool, statistics: Statistics) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        gradients: bool = False,
+        outputs: Callable[[Site, Tensor], None] | None = None,
+        statistics: Statistics = statistics,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        root = unwrapped(model)
         #: what could not be seen, and why
         self.notes: list[str] = []
-        self._names = Names(root)
+        self._names = Names(root, self._begin, self._end)
         parameters = root.named_parameters(remove_duplicate=False)
         self._origins = Origins({names.cleaned(path): parameter for path, parameter in parameters})
         self._sites = Sites(self._names, statistics)
         self._gradients = Gradients() if gradients else None
+        self._outputs = outputs
         self._plans: dict[Any, _Plan] = {}
-        self._root = root
+        self._model, self._root = model, root
+        self._looking = ExitStack()
         self._note_what_hides(model)
 
     @property
@@ -92,12 +99,40 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The sites by their names, in the order in which they were first met."""
         return self._sites.found()
 
+    def restart(self) -> dict[str, tuple[Site, Evidence]]:
+        """Return the sites that were met since the last restart, and begin the evidence on all of them anew."""
+        return self._sites.restart()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch the forward passes of the model that run within."""
+        with ExitStack() as stack:
+            if "torch._dynamo" in sys.modules:  # without it nothing is compiled
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+                if any("_orig_mod" in module._modules for module in self._model.modules()):
+                    stack.enter_context(warnings.catch_warnings())
+                    warnings.filterwarnings("ignore", "Using `torch.compile.module.` when there are global hooks")
+            fast = torch.backends.mha.get_fastpath_enabled()
+            stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
+            torch.backends.mha.set_fastpath_enabled(False)  # it would hide the activation of nn.TransformerEncoderLayer
+            stack.enter_context(self._names.following())
+            stack.callback(self._looking.close)  # what an interrupt has left
+            yield
+
+    def begin(self, inputs: Any) -> None:
+        """Take what runs from now on for a forward pass on these inputs, within :meth:`watching`, until :meth:`end`."""
+        self._names.enter(self._root, inputs)
+
+    def end(self) -> None:
+        """Say that the forward pass that :meth:`begin` told of is over."""
+        self._names.leave(self._root)
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run an operation, and look at it if it belongs to a forward pass of the model."""
+        """Run an operation, and look at it. Called within forward passes of the model alone."""
         kwargs = kwargs or {}
-        if not self._names.inside or torch._C._current_graph_task_id() != -1:  # -1: no backward pass is running
+        if torch._C._current_graph_task_id() != -1:  # a backward pass is running
             return func(*args, **kwargs)
         plan = self._plans.get(func) or self._planned(func)
         if plan.composite:
@@ -118,6 +153,8 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             origins.mark(out, mark)
         if met is not None and self._gradients:
             self._gradients.want(out, out is next(iter(given.values())), met.layout, met.evidence)
+        if met is not None and self._outputs:
+            self._outputs(met.site, out)
         return out
 
     def _planned(self, func: Any) -> _Plan:
@@ -159,8 +196,13 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._sites.begin(self._origins.begin(inputs))
         if self._gradients:
             self._gradients.begin()
+        self._looking.close()
+        self._looking.enter_context(
+            self
+        )  # it costs a little at each operation, so not in the backward pass nor outside
 
     def _end(self) -> None:
+        self._looking.close()
         if self._gradients:
             self._gradients.end()
         self._origins.end()

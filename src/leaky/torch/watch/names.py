@@ -47,8 +47,9 @@ class Names:
     A module is known by its path from the root; one that the root does not hold goes by the path of what calls it.
     """
 
-    def __init__(self, root: nn.Module) -> None:
+    def __init__(self, root: nn.Module, begin: Callable[[Any], None], end: Callable[[], None]) -> None:
         self._root = root
+        self._begin, self._end = begin, end
         self._paths = {module: cleaned(path) for path, module in root.named_modules()}
         self._stack: list[tuple[nn.Module, str]] = []
         self._thread = threading.get_ident()
@@ -58,30 +59,17 @@ class Names:
         self.inside = False
 
     @contextmanager
-    def following(self, begin: Callable[[Any], None], end: Callable[[], None]) -> Iterator[None]:
+    def following(self) -> Iterator[None]:
         """Follow the calls of modules; tell of the inputs that the root is called with, and when it is done or fails."""
-
-        def enter(module: nn.Module, inputs: Any) -> None:
-            if (self.inside or module is self._root) and threading.get_ident() == self._thread:
-                self._stack.append((module, self._paths.get(module, self.path)))
-                self._look()
-                if len(self._stack) == 1:
-                    begin(inputs)
 
         def enter_root(module: nn.Module, inputs: Any, named: dict[str, Any]) -> None:
             if named and len(self._stack) == 1:  # hooks for all modules are not told of these
-                begin([inputs, named])
+                self._begin([inputs, named])
 
-        def leave(module: nn.Module, inputs: Any, output: Any) -> None:
-            stack = self._stack
-            if self.inside and threading.get_ident() == self._thread and any(each is module for each, _ in stack):
-                while stack.pop()[0] is not module:  # what an interrupt has left
-                    pass
-                self._look()
-                if not stack:
-                    end()
-
-        handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
+        handles = [
+            register_module_forward_pre_hook(self.enter),
+            register_module_forward_hook(self.leave, always_call=True),
+        ]
         if not isinstance(self._root, torch.jit.ScriptModule):
             handles.append(self._root.register_forward_pre_hook(enter_root, with_kwargs=True))
         try:
@@ -91,6 +79,24 @@ class Names:
                 handle.remove()
             self._stack.clear()
             self._look()
+
+    def enter(self, module: nn.Module, inputs: Any) -> None:
+        """Take in that a module is called."""
+        if (self.inside or module is self._root) and threading.get_ident() == self._thread:
+            self._stack.append((module, self._paths.get(module, self.path)))
+            self._look()
+            if len(self._stack) == 1:
+                self._begin(inputs)
+
+    def leave(self, module: nn.Module, inputs: Any = None, output: Any = None) -> None:
+        """Take in that a module has returned, or failed."""
+        stack = self._stack
+        if self.inside and threading.get_ident() == self._thread and any(each is module for each, _ in stack):
+            while stack.pop()[0] is not module:  # what an interrupt has left
+                pass
+            self._look()
+            if not stack:
+                self._end()
 
     def _look(self) -> None:
         if self._stack:

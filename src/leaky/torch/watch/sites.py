@@ -37,6 +37,7 @@ class Meeting:
     """One call at a site: by what the site is known, how its tensors are laid out, and its evidence."""
 
     key: Any
+    site: Site
     layout: Layout
     evidence: Evidence
 
@@ -61,6 +62,12 @@ class Sites:
         """Return the sites by their names, in the order in which they were first met."""
         return {pair[0].name: pair for pair in self._found.values() if pair is not None}
 
+    def restart(self) -> dict[str, tuple[Site, Evidence]]:
+        """Return the sites that have evidence, and begin the evidence on all of them anew."""
+        found = self.found()
+        self._found = {key: pair and (pair[0], Evidence(pair[0].units)) for key, pair in self._found.items()}
+        return {name: pair for name, pair in found.items() if pair[1].samples}
+
     def meet(self, written: Written) -> Meeting | None:
         """Take in the evidence of a call; return None if its site turned out to be part of another."""
         form, origin = written.form, written.origin
@@ -81,7 +88,7 @@ class Sites:
         if pair is None:
             return None
         pair[1].add(self._statistics(x, place.layout.axis, form.limits))
-        return Meeting(key, place.layout, pair[1])
+        return Meeting(key, pair[0], place.layout, pair[1])
 
     def _placed(self, kind: Any, form: Form, origin: Origin, shape: Size) -> _Place:
         """Work out what holds for all calls of a kind."""

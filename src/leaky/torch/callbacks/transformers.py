@@ -1,0 +1,52 @@
+"""Dead units in a training by the Trainer of Hugging Face's transformers."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from transformers import TrainerCallback
+
+from leaky.torch.monitor import Monitor, world
+
+
+class TransformersMonitor(TrainerCallback):  # type: ignore[misc]
+    """Follows the dead units of a model in training: ``Trainer(callbacks=[TransformersMonitor()])``.
+
+    A window is an epoch. Several processes count together.
+
+    Args:
+        every: look at one forward pass in so many.
+        steps: end a window after so many steps of the optimiser instead.
+
+    Raises:
+        ValueError: when a training starts whose arguments ask for ``torch_compile``: what the Trainer compiles, a
+            callback does not get to see. A model that is compiled before it is handed to the Trainer can be followed.
+    """
+
+    def __init__(self, *, every: int = 1, steps: int | None = None) -> None:
+        self._every, self._steps = every, steps
+        self._training = ExitStack()
+        #: what was found, from the start of the training on
+        self.monitor: Monitor | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Begin anew."""
+        if args.torch_compile:
+            raise ValueError("torch_compile: True; expected False, for the forward passes cannot be followed then")
+        self._training.close()
+        self.monitor = self._training.enter_context(Monitor(kwargs["model"], every=self._every, group=world()))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """End a window of so many steps."""
+        if self.monitor is not None and self._steps is not None and state.global_step % self._steps == 0:
+            self.monitor.end_window()
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """End the window that is an epoch."""
+        if self.monitor is not None and self._steps is None:
+            self.monitor.end_window()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave nothing behind."""
+        self._training.close()

@@ -1,0 +1,186 @@
+"""The callbacks, in the training loops that they are for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+import transformers
+from torch import Tensor, nn
+from torch.nn.modules import module as calls
+from torch.utils.data import DataLoader, TensorDataset
+
+from leaky.torch.callbacks import LightningMonitor, TransformersMonitor
+
+# Their own, with newer releases of PyTorch.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*LeafSpec:FutureWarning",
+    "ignore:.*torch.jit.script_method:DeprecationWarning",
+    "ignore:.*gradient_checkpointing_enable:FutureWarning",
+    "ignore:.*does not have many workers",
+    "ignore:.*is smaller than the logging interval",
+)
+
+
+class Lit(lightning.LightningModule):
+    """One unit that fires in odd epochs alone, one that always does; the module's own forward is never called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(1, 2), nn.Dropout(0.5), nn.ReLU(), nn.Linear(2, 1))
+        self.fails = False
+
+    def on_train_epoch_start(self) -> None:
+        with torch.no_grad():
+            self.net[0].weight.zero_()
+            self.net[0].bias.copy_(torch.tensor([1.0 if self.current_epoch % 2 else -1.0, 1.0]))
+
+    def training_step(self, batch: list[Tensor], number: int) -> Tensor:
+        if self.fails:
+            raise ValueError("no step")
+        output = self.net(batch[0])
+        return torch.relu(1 - output).mean() * 0 + output.mean()  # as a hinge loss
+
+    def validation_step(self, batch: list[Tensor], number: int) -> None:
+        self.net(torch.full_like(batch[0], 1e9))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+def fit(model: Lit, *callbacks: lightning.Callback, folder: Path, epochs: int = 4) -> lightning.Trainer:
+    trainer = lightning.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        callbacks=list(callbacks),
+    )
+    data = DataLoader(TensorDataset(torch.ones(6, 1)), batch_size=2)
+    trainer.fit(model, data, data)
+    return trainer
+
+
+def test_lightning(tmp_path: Path) -> None:
+    callback = LightningMonitor()
+    model = Lit()
+    torch.manual_seed(0)
+    trainer = fit(model, callback, folder=tmp_path)
+    after = torch.get_rng_state()
+    monitor = callback.monitor
+    assert monitor is not None
+    assert [event for event in monitor.events if event.site == "net.2"] == [
+        (2, "net.2", 0, "revival"),
+        (3, "net.2", 0, "death"),
+        (4, "net.2", 0, "revival"),
+    ]
+    assert [(window.batches, window.seen["net.2"]) for window in monitor.history] == [(3, 6)] * 4
+    assert monitor.sites["net.2"].fed_by == "net.0"
+    assert trainer.callback_metrics["dead_units"] == sum(monitor.history[-1].dead.values())
+    model = Lit()
+    torch.manual_seed(0)
+    fit(model, folder=tmp_path)
+    assert torch.equal(torch.get_rng_state(), after)
+
+
+def test_lightning_in_windows_of_steps(tmp_path: Path) -> None:
+    callback = LightningMonitor(every=2, steps=4)
+    fit(Lit(), callback, folder=tmp_path)
+    assert callback.monitor is not None
+    assert [window.batches for window in callback.monitor.history] == [2, 2, 2]
+
+
+def test_lightning_leaves_nothing_after_an_error(tmp_path: Path) -> None:
+    callback, model = LightningMonitor(), Lit()
+    model.fails = True
+    with pytest.raises(ValueError, match="no step"):
+        fit(model, callback, folder=tmp_path)
+    assert not calls._global_forward_hooks
+    assert not calls._global_forward_pre_hooks
+    assert torch._C._len_torch_dispatch_stack() == 0
+
+
+def test_the_callers_lightning_is_taken() -> None:
+    code = (
+        "import pytorch_lightning as pl, sys; from leaky.torch.callbacks import LightningMonitor; "
+        "assert issubclass(LightningMonitor, pl.Callback); assert 'lightning.pytorch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def opt() -> transformers.PreTrainedModel:
+    torch.manual_seed(0)
+    config = transformers.OPTConfig(
+        vocab_size=16, hidden_size=8, ffn_dim=6, num_hidden_layers=2, num_attention_heads=2, word_embed_proj_dim=8
+    )
+    model = transformers.OPTForCausalLM(config)
+    nn.init.constant_(model.model.decoder.layers[1].fc1.bias[:4], -100)
+    return model
+
+
+def train(model: nn.Module, folder: Path, *callbacks: transformers.TrainerCallback, **settings: Any) -> None:
+    torch.manual_seed(1)
+    data = [{"input_ids": ids, "labels": ids} for ids in torch.randint(0, 16, (24, 5))]
+    arguments = transformers.TrainingArguments(
+        str(folder),
+        num_train_epochs=2,
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=2,
+        learning_rate=1e-3,
+        use_cpu=True,
+        report_to=[],
+        disable_tqdm=True,
+        save_strategy="no",
+        logging_strategy="no",
+        eval_strategy="epoch",
+        **settings,
+    )
+    transformers.Trainer(model, arguments, train_dataset=data, eval_dataset=data, callbacks=list(callbacks)).train()
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_transformers(checkpointing: bool, tmp_path: Path) -> None:
+    callback = TransformersMonitor()
+    watched, plain = opt(), opt()
+    if checkpointing:
+        watched.gradient_checkpointing_enable()
+        plain.gradient_checkpointing_enable()
+    train(watched, tmp_path, callback)
+    train(plain, tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(watched.parameters(), plain.parameters(), strict=True))
+    monitor = callback.monitor
+    assert monitor is not None
+    names = [f"model.decoder.layers.{number}.activation_fn" for number in (0, 1)]
+    assert list(monitor.sites) == names
+    assert [(window.batches, window.seen) for window in monitor.history] == [(12, dict.fromkeys(names, 24))] * 2
+    assert monitor.dead[names[1]].tolist() == [True] * 4 + [False] * 2
+    assert not watched._forward_hooks
+    assert not watched._forward_pre_hooks
+
+
+def test_transformers_in_windows_of_steps(tmp_path: Path) -> None:
+    callback = TransformersMonitor(every=4, steps=4)
+    train(opt(), tmp_path, callback)
+    assert callback.monitor is not None
+    assert [window.batches for window in callback.monitor.history] == [2, 2, 2]
+
+
+def test_transformers_says_what_it_cannot_follow(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^torch_compile: True; expected False"):
+        train(opt(), tmp_path, TransformersMonitor(), torch_compile=True)
+
+
+def test_frameworks_are_loaded_when_they_are_asked_for() -> None:
+    code = (
+        "import sys, leaky.torch.callbacks as callbacks; assert not {'lightning', 'transformers'} & {*sys.modules}; "
+        "callbacks.TransformersMonitor; assert 'lightning' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

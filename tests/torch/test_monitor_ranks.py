@@ -1,0 +1,103 @@
+"""The monitor under DistributedDataParallel: two processes, by gloo on the loopback interface."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import distributed, nn
+
+from leaky.torch import Monitor
+
+SCRIPT = Path(__file__).with_name("rank.py")
+RANKS = 2
+
+
+def on_ranks(windows: list[Any], folder: Path) -> list[dict[str, Any]]:
+    """Return what the monitors of all ranks say; end the processes, whatever happens."""
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
+    arguments = [str(RANKS), str(folder / "store"), json.dumps(windows)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", str(SCRIPT), str(rank), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for rank in range(RANKS)
+    ]
+    try:
+        told = []
+        for process in processes:
+            out, err = process.communicate(timeout=120)
+            assert process.returncode == 0, err
+            told.append(json.loads(out))
+        return told
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def on_one(windows: list[Any]) -> dict[str, Any]:
+    """Return what one process says that sees all batches."""
+    spec = importlib.util.spec_from_file_location("rank", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    rank = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(rank)
+    with Monitor(rank.build()) as monitor:
+        for window in windows:
+            for batch in itertools.chain(*window):
+                monitor._model(torch.tensor(batch))
+            monitor.end_window()
+    return monitor.to_dict()
+
+
+def test_the_samples_of_all_ranks_count_and_none_waits_for_another(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+
+    def batches(count: int, shift: float) -> list[Any]:
+        return (rng.normal(size=(count, 3, 4)) + shift).astype(np.float32).tolist()
+
+    # Ranks with more batches, with none, and with inputs that do not reach the second activation.
+    windows = [
+        [batches(3, -2), batches(1, 2)],
+        [batches(1, 1), batches(4, -1)],
+        [batches(2, 3), []],
+        [batches(2, -3), batches(2, -3)],
+    ]
+    one = on_one(windows)
+    first, second = on_ranks(windows, tmp_path)
+    assert first == second
+    # The order in which sites are met is not the same.
+    assert sorted(first.pop("sites"), key=str) == sorted(one.pop("sites"), key=str)
+    assert first == one
+    # What it is about has happened: alone, each rank says otherwise.
+    assert any(window["died"] for window in one["windows"])
+    assert any(window["revived"] for window in one["windows"])
+    assert all(
+        alone["windows"] != one["windows"]
+        for alone in (on_one([[window[rank]] for window in windows[:2]]) for rank in range(RANKS))
+    )
+
+
+def test_windows_cannot_end_by_themselves_on_several_ranks() -> None:
+    store = distributed.HashStore()
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        model = nn.parallel.DistributedDataParallel(nn.Linear(1, 1))
+        with pytest.raises(ValueError, match=r"^window: 5 with several processes; expected None, and end_window"):
+            Monitor(model, window=5)
+    finally:
+        distributed.destroy_process_group()
