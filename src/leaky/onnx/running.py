@@ -13,7 +13,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from leaky.onnx.errors import said_of
+from leaky.onnx.errors import quiet, said_of
 from leaky.onnx.feeding import Arrays
 from leaky.onnx.layout import Output
 from leaky.onnx.tapping import Tap
@@ -36,7 +36,8 @@ class Runner:
         self._taps = taps
         options = _options(_folder(model), max_memory)
         groups = self._groups(sizes)
-        proto = ir.to_proto(model)
+        with quiet():
+            proto = ir.to_proto(model)
         outputs = list(proto.graph.output)
         self._sessions = []
         for group in groups:

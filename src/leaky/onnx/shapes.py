@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
+from leaky.onnx.errors import quiet
 from leaky.onnx.feeding import Arrays
-
-_log = logging.getLogger("onnx_ir.passes.common.shape_inference")
 
 
 @contextmanager
@@ -21,13 +19,11 @@ def inferred(model: ir.Model, arrays: Arrays) -> Iterator[None]:
     for value in model.graph.inputs:
         if value.name in arrays:
             value.shape = ir.Shape(arrays[value.name].shape)
-    quiet, _log.disabled = _log.disabled, True  # it warns where it cannot tell, which is no one's concern
     try:
-        ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
-        _log.disabled = quiet
+        with quiet():
+            ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
         yield
     finally:
-        _log.disabled = quiet
         for value, shape in before.items():
             value.shape = shape
 

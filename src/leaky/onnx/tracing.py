@@ -105,7 +105,15 @@ class _Tracer:
             return Flow(constant=True)
         if node.op_type in _LAYERS:
             return Flow(_LAYERS[node.op_type], name)
-        if node.op_type in ("MatMul", "MatMulInteger", "QLinearMatMul", "Einsum", "Gather", "MatMulNBits"):
+        if node.op_type in (
+            "MatMul",
+            "MatMulInteger",
+            "QLinearMatMul",
+            "Einsum",
+            "Gather",
+            "MatMulNBits",
+            "FusedMatMul",
+        ):
             return _product(node, flows, name)
         if node.op_type in ("Shape", "Size"):
             return Flow()
