@@ -155,11 +155,9 @@ def test_evidence_is_a_plain_calculation_over_all_samples(sizes: tuple[int, ...]
         x = torch.cat(model.kept[number::3])
         whole = Evidence(site.units)
         whole.add(batch_statistics(x.numpy(), 1, site.limits))
-        mine, theirs = vars(evidence), vars(whole)
-        for key in ("samples", "positions", "active_samples", "active_positions", "low", "high", "nonfinite"):
-            assert np.array_equal(mine[key], theirs[key]), key
-        assert np.array_equal(evidence.smallest, whole.smallest)
-        assert np.array_equal(evidence.largest, whole.largest)
+        assert (evidence.samples, evidence.positions) == (whole.samples, whole.positions)
+        assert np.array_equal(evidence.counts, whole.counts)
+        assert np.array_equal(evidence.extremes, whole.extremes)
         assert np.allclose(evidence.mean, whole.mean, equal_nan=True)
         assert evidence.nonfinite.any()
 
