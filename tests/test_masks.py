@@ -59,6 +59,16 @@ def test_in_place_and_over_itself(count: int) -> None:
         assert same_bits(out, expected)
 
 
+@pytest.mark.parametrize("at", [0, 1000, 4096 * 4 - 512])
+def test_over_the_mask(at: int) -> None:
+    x, grad = np.random.default_rng(at).standard_normal((2, 4096), dtype=np.float32)
+    out = np.zeros(4096, np.float32)
+    mask = out.view(np.uint8)[at : at + 512]
+    mask[:] = leaky.sign_mask(x)
+    leaky.leaky_relu_backward_from_mask(grad, mask, 0.1, out=out)
+    assert same_bits(out, definition.leaky_relu_backward(grad, x, 0.1))
+
+
 def test_numbers_and_lists() -> None:
     assert leaky.sign_mask([1, -1, 0, 2]).tolist() == [0b1001]
     assert leaky.leaky_relu_backward_from_mask([1.0, 1.0], np.array([2], np.uint8), 0.5).tolist() == [0.5, 1.0]

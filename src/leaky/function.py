@@ -120,7 +120,7 @@ def leaky_relu_backward_from_mask(
         grad_output: the gradient by the output of :func:`leaky_relu`, in ``x``'s shape.
         mask: uint8 of shape (ceil(grad_output.size / 8),), as :func:`sign_mask` gives it.
         negative_slope: one real number.
-        out: an array to write to; may be ``grad_output`` itself.
+        out: an array to write to; may be ``grad_output`` itself, and overlap it or the mask.
 
     Raises:
         TypeError: an argument is not of the type said here.
@@ -136,7 +136,7 @@ def leaky_relu_backward_from_mask(
         raise ValueError(f"out must be an array of shape {grad.shape}, got {_shown(out)}")
     # A strided gradient is copied once: then the kernel can work in the copy.
     plain = np.require(grad, requirements=["C", "A"])
-    result = out if out is not None and _can_hold(out, plain) else np.empty_like(plain)
+    result = out if out is not None and _can_hold(out, plain, mask) else np.empty_like(plain)
     mask = np.ascontiguousarray(mask)
     _core.backward_from_mask(plain.ctypes.data, mask.ctypes.data, result.ctypes.data, grad.size, code, slope)
     if out is None:
@@ -265,11 +265,11 @@ def _kernels_type(dtype: np.dtype[Any]) -> int | None:
     return _core.TYPES.get(dtype.name) if dtype.isnative else None
 
 
-def _can_hold(out: NDArray[Any], operand: NDArray[Any]) -> bool:
-    """Say whether a kernel can write its result for ``operand`` straight to ``out``."""
-    if out.dtype != operand.dtype or not (out.flags.carray and out.dtype.isnative):
+def _can_hold(out: NDArray[Any], grad: NDArray[Any], mask: NDArray[np.uint8]) -> bool:
+    """Say whether a kernel can write its result for ``grad`` and ``mask`` straight to ``out``."""
+    if out.dtype != grad.dtype or not (out.flags.carray and out.dtype.isnative):
         return False
-    return out is operand or not np.may_share_memory(out, operand)
+    return (out is grad or not np.may_share_memory(out, grad)) and not np.may_share_memory(out, mask)
 
 
 def _check_mask(mask: Any, count: int) -> None:
