@@ -2,6 +2,9 @@
 
 import fcntl
 import os
+import platform
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -44,6 +47,16 @@ def test_kernels(harness: Path, name: str) -> None:
 @pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512"])
 def test_large_runs(harness: Path, isa: str) -> None:
     check(harness, "parallel", LEAKY_ISA=isa)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="reads this processor's assembly")
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_compilers_make_vectors_of_the_scalar_kernels(compiler: str) -> None:
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler} here")
+    command = [compiler, "-std=c++17", "-O3", "-ffp-contract=off", "-S", "-o-", ROOT / "src/core/scalar.cpp"]
+    assembly = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert set(re.findall(r"\b(mul[ps][sd])\b", assembly)) == {"mulps", "mulpd"}
 
 
 def test_the_harness_knows_its_checks(harness: Path) -> None:
