@@ -64,3 +64,28 @@ def test_it_may_come_before_leaky_or_after(call: str) -> None:
         code = f"{imports}; import numpy as np; x = np.ones(3, ml_dtypes.bfloat16); print({call}.dtype)"
         done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
         assert done.stdout.strip() in ("bfloat16", "uint8"), done.stderr
+
+
+AGAIN = """
+import sys
+import ml_dtypes
+import numpy as np
+import leaky
+
+x = np.ones(4, ml_dtypes.bfloat16)[::2]
+before = leaky
+assert before.leaky_relu(x).dtype == x.dtype
+for name in [name for name in sys.modules if name.partition(".")[0] == "leaky"]:
+    del sys.modules[name]
+import leaky
+
+assert leaky is not before
+for module in (leaky, before):
+    for result in (module.leaky_relu(x), module.leaky_relu_backward(x, x), module.leaky_relu_inverse(x, [0.1, 0.2])):
+        assert result.dtype == x.dtype, result.dtype
+"""
+
+
+def test_leaky_imported_anew_knows_it_too() -> None:
+    done = subprocess.run([sys.executable, "-c", AGAIN], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -68,11 +68,15 @@ int execute(PyObject* module) {
 
 PyModuleDef_Slot slots[] = {
     {Py_mod_exec, reinterpret_cast<void*>(execute)},
+#if PY_VERSION_HEX >= 0x030c0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},  // as NumPy
+#endif
     {0, nullptr},
 };
 
 PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_core", "Leaky ReLU as NumPy ufuncs.", 0, functions, slots, nullptr, nullptr, nullptr,
+    PyModuleDef_HEAD_INIT, "_core", "Leaky ReLU as NumPy ufuncs.", sizeof(leaky::State), functions, slots,
+    nullptr, nullptr, nullptr,
 };
 
 }  // namespace
