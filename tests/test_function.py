@@ -321,6 +321,9 @@ def everything(module, x):
         module.leaky_relu_inverse(x, 0.3),
     ]
 
+def masks(signs):
+    return [signs(x) for x in samples] + [signs(x.astype(x.dtype.newbyteorder())) for x in samples]
+
 def flushing():
     return np.float32(1e-40) * np.float32(1) == 0
 
@@ -329,11 +332,13 @@ samples = [np.concatenate([-s, s]) for s in (subnormal, subnormal.astype(float) 
 samples.append(np.arange(0x7c00, dtype=np.uint16).view(np.float16))
 samples.append(-samples[-1])
 expected = [everything(definition, x) for x in samples]
+expected.append(masks(lambda x: np.packbits(x > 0, bitorder="little")))
 
 assert not flushing()
 assert torch.set_flush_denormal(True)
 assert flushing()
 actual = [everything(function, x) for x in samples]
+actual.append(masks(function.sign_mask))
 assert flushing(), "the caller's mode was not restored"
 torch.set_flush_denormal(False)
 

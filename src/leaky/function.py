@@ -17,7 +17,10 @@ a NumPy scalar.
 Slopes. A real number, or an array of them that broadcasts with ``x``. Negative, above 1 and infinite ones follow the
 formula. At slope 0 an input of −∞ gives NaN (0 · ∞), as in PyTorch.
 
-Warnings. None: NaN, overflow and 0 · ∞ pass silently. The caller's flush-to-zero and rounding modes change nothing.
+Warnings. None: NaN, overflow and 0 · ∞ pass silently.
+
+Modes. The caller's flush-to-zero and rounding modes change nothing in the functions' own arithmetic. Where operands or
+``out`` are of different types, NumPy's conversions between them follow the caller's modes.
 
 Keywords. ``out`` and all further keywords are a NumPy ufunc's: ``where``, ``dtype``, ``casting``, ``order``,
 ``subok``. Types with ``__array_ufunc__`` (masked arrays, pandas, xarray, dask) stay what they are.
@@ -103,9 +106,10 @@ def sign_mask(x: ArrayLike) -> NDArray[np.uint8]:
         TypeError: ``x`` is not real.
     """
     array = np.asarray(_operand("x", x))
-    if (code := _kernels_type(array.dtype)) is None:
+    native = array.dtype.newbyteorder("=")
+    if (code := _kernels_type(native)) is None:
         return np.packbits(array > 0, bitorder="little")
-    array = np.require(array, requirements=["C", "A"])
+    array = np.require(array, native, ["C", "A"])
     mask = np.empty(-(-array.size // 8), np.uint8)
     _core.mask(array.ctypes.data, mask.ctypes.data, array.size, code)
     return mask
