@@ -50,6 +50,18 @@ def test_slopes_and_out() -> None:
     assert leaky.leaky_relu_inverse(x, 0.5).astype(float).tolist() == [[-1, 2], [3, -8]]
 
 
+def test_a_slope_of_it_is_a_number_like_any_other() -> None:
+    slope = ml_dtypes.bfloat16(0.1)
+    for x in (np.float32([-1, 2]), np.array([-1, 2], BFLOAT16)):
+        expected = leaky.leaky_relu(x, float(slope))
+        for given in (slope, np.array(slope)):
+            actual = leaky.leaky_relu(x, given)
+            assert (actual.dtype, actual.tobytes()) == (expected.dtype, expected.tobytes())
+    assert leaky.gain(slope) == leaky.gain(float(slope))
+    with pytest.raises(ValueError, match=r"^negative_slope must be a real number, got NaN$"):
+        leaky.leaky_relu(1.0, ml_dtypes.bfloat16("nan"))
+
+
 def test_other_types_are_as_before() -> None:
     leaky.leaky_relu(ALL[:2])
     assert leaky.leaky_relu(np.ones(2, np.float16), [0.1, 0.2]).dtype == np.float16

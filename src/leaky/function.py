@@ -208,7 +208,10 @@ def real_slope(negative_slope: Any) -> float:
     """Return one slope as a float, or raise: ``TypeError`` if it is not a real number, ``ValueError`` if it is NaN."""
     if isinstance(negative_slope, np.ndarray) and negative_slope.ndim == 0:
         negative_slope = negative_slope[()]
-    if isinstance(negative_slope, bool) or not isinstance(negative_slope, numbers.Real):
+    is_real = isinstance(negative_slope, numbers.Real) or (
+        isinstance(negative_slope, np.generic) and _is_bfloat16(negative_slope.dtype)
+    )
+    if isinstance(negative_slope, bool) or not is_real:
         raise TypeError(f"negative_slope must be a real number, got {_shown(negative_slope)}")
     try:
         slope = float(negative_slope)
