@@ -26,7 +26,8 @@ Keywords. ``out`` and all further keywords are a NumPy ufunc's: ``where``, ``dty
 ``subok``. Types with ``__array_ufunc__`` (masked arrays, pandas, xarray, dask) stay what they are.
 
 Errors. ``TypeError`` where the slope or an operand is not real (None, text, complex, objects; a bool is no slope),
-``ValueError`` where the slope is NaN. NaN is not looked for in slopes of foreign array types, which may be lazy.
+``ValueError`` where the slope is NaN or a Python integer among the operands is beyond NumPy's range. NaN is not looked
+for in slopes of foreign array types, which may be lazy.
 """
 
 from __future__ import annotations
@@ -235,6 +236,8 @@ def _operand(name: str, value: Any) -> Any:
     """Return ``value`` unchanged, or as an array if it is a sequence, once it is known to be real."""
     array = _as_array(name, value)
     if not _has_kind(array, "biuf"):
+        if isinstance(array, np.ndarray) and any(isinstance(v, int) and not -(2**63) <= v < 2**64 for v in array.flat):
+            raise ValueError(f"{name} must hold integers within the range of int64, or floats, got one beyond it")
         raise TypeError(f"{name} must hold real numbers, got {_shown(value)}")
     # A Python number stays one: it takes on the type of the other operands.
     return value if isinstance(value, bool | int | float) else array
