@@ -103,10 +103,15 @@ def test_errors(arguments: Any, error: type[Exception], message: str) -> None:
         leaky.leaky_relu_backward_from_mask(*arguments)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("out", [np.ones(8), np.ones((3, 9)), (np.ones(9),), [0.0] * 9])
+def test_bad_outs(dtype: str, out: Any) -> None:
+    with pytest.raises(ValueError, match=r"^out must be an array of shape \(9,\), got "):
+        leaky.leaky_relu_backward_from_mask(np.ones(9, dtype), np.zeros(2, np.uint8), out=out)
+
+
 def test_errors_of_out_and_x() -> None:
     grad, mask = np.ones(9), np.zeros(2, np.uint8)
-    with pytest.raises(ValueError, match=r"^out must be an array of shape \(9,\), got an array of float64"):
-        leaky.leaky_relu_backward_from_mask(grad, mask, out=np.ones(8))
     with pytest.raises(TypeError, match="same_kind"):
         leaky.leaky_relu_backward_from_mask(grad, mask, out=np.ones(9, int))
     with pytest.raises(TypeError, match=r"^x must hold real numbers, got 'a'$"):

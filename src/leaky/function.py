@@ -125,20 +125,20 @@ def leaky_relu_backward_from_mask(
         grad_output: the gradient by the output of :func:`leaky_relu`, in ``x``'s shape.
         mask: uint8 of shape (ceil(grad_output.size / 8),), as :func:`sign_mask` gives it.
         negative_slope: one real number.
-        out: an array to write to; may be ``grad_output`` itself, and overlap it or the mask.
+        out: an array of ``grad_output``'s shape to write to; may be ``grad_output`` itself, and overlap it or the mask.
 
     Raises:
         TypeError: an argument is not of the type said here.
-        ValueError: the mask has not the length said here, or the slope is NaN.
+        ValueError: the mask or ``out`` has not the shape said here, or the slope is NaN.
     """
     slope = real_slope(negative_slope)
     grad = np.asarray(_operand("grad_output", grad_output))
     _check_mask(mask, grad.size)
+    if out is not None and (not isinstance(out, np.ndarray) or out.shape != grad.shape):
+        raise ValueError(f"out must be an array of shape {grad.shape}, got {_shown(out)}")
     if (code := _kernels_type(grad.dtype)) is None:
         signs = np.unpackbits(mask, count=grad.size, bitorder="little").reshape(grad.shape)
         return leaky_relu_backward(grad, signs, slope, out)
-    if out is not None and (not isinstance(out, np.ndarray) or out.shape != grad.shape):
-        raise ValueError(f"out must be an array of shape {grad.shape}, got {_shown(out)}")
     # A strided gradient is copied once: then the kernel can work in the copy.
     plain = np.require(grad, requirements=["C", "A"])
     result = out if out is not None and _can_hold(out, plain, mask) else np.empty_like(plain)
