@@ -116,3 +116,12 @@ def test_errors_of_out_and_x() -> None:
         leaky.leaky_relu_backward_from_mask(grad, mask, out=np.ones(9, int))
     with pytest.raises(TypeError, match=r"^x must hold real numbers, got 'a'$"):
         leaky.sign_mask("a")
+
+
+def test_masked_arrays_are_refused() -> None:
+    masked = np.ma.array([1.0, 2.0], mask=[True, False])
+    message = "must be an array without masked elements, for which there are no bits, got a masked array"
+    with pytest.raises(TypeError, match=f"^x {message}$"):
+        leaky.sign_mask(masked)
+    with pytest.raises(TypeError, match=f"^grad_output {message}$"):
+        leaky.leaky_relu_backward_from_mask(masked, np.zeros(1, np.uint8))

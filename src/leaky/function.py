@@ -104,9 +104,9 @@ def sign_mask(x: ArrayLike) -> NDArray[np.uint8]:
         up with 0. The same as ``np.packbits(x > 0, bitorder="little")``.
 
     Raises:
-        TypeError: ``x`` is not real.
+        TypeError: ``x`` is not real, or a masked array.
     """
-    array = np.asarray(_operand("x", x))
+    array = _bare_array("x", x)
     native = array.dtype.newbyteorder("=")
     if (code := _kernels_type(native)) is None:
         return np.packbits(array > 0, bitorder="little")
@@ -128,11 +128,11 @@ def leaky_relu_backward_from_mask(
         out: an array of ``grad_output``'s shape to write to; may be ``grad_output`` itself, and overlap it or the mask.
 
     Raises:
-        TypeError: an argument is not of the type said here.
+        TypeError: an argument is not of the type said here, or a masked array.
         ValueError: the mask or ``out`` has not the shape said here, or the slope is NaN.
     """
     slope = real_slope(negative_slope)
-    grad = np.asarray(_operand("grad_output", grad_output))
+    grad = _bare_array("grad_output", grad_output)
     _check_mask(mask, grad.size)
     if out is not None and (not isinstance(out, np.ndarray) or out.shape != grad.shape):
         raise ValueError(f"out must be an array of shape {grad.shape}, got {_shown(out)}")
@@ -241,6 +241,16 @@ def _operand(name: str, value: Any) -> Any:
         raise TypeError(f"{name} must hold real numbers, got {_shown(value)}")
     # A Python number stays one: it takes on the type of the other operands.
     return value if isinstance(value, bool | int | float) else array
+
+
+def _bare_array(name: str, value: Any) -> NDArray[Any]:
+    """Return the operand as a plain array, once it is known that nothing is lost by that."""
+    ma = sys.modules.get("numpy.ma")  # which NumPy imports where it is used
+    if ma is not None and isinstance(value, ma.MaskedArray):
+        raise TypeError(
+            f"{name} must be an array without masked elements, for which there are no bits, got a masked array"
+        )
+    return np.asarray(_operand(name, value))
 
 
 def _slope(negative_slope: Any) -> Any:
