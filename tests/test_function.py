@@ -204,6 +204,15 @@ def test_dtype_is_what_is_computed_in(dtype: str, given_dtype: str) -> None:
     assert leaky.leaky_relu(x, 0.01, dtype=None).dtype == given_dtype
 
 
+@pytest.mark.parametrize("dtype", [*FLOATS, np.float32, np.dtypes.LongDoubleDType])
+@pytest.mark.parametrize("slopes_dtype", [*FLOATS, "i", "b"])
+def test_dtype_is_so_whatever_the_slopes_are_in(dtype: Any, slopes_dtype: str) -> None:
+    x, slopes = np.array([-3.0, 0.5, 0.0], np.float32), np.array([2, 1, 3], slopes_dtype)
+    expected = definition.leaky_relu(np.array([-3.0, 0.5, 0.0], dtype), slopes.astype("d"))
+    assert_same(leaky.leaky_relu(x, slopes, dtype=dtype), expected)
+    assert_same(leaky.leaky_relu_backward(x, x, slopes, dtype=dtype), expected)
+
+
 def test_casting_is_obeyed() -> None:
     x = np.ones(3)
     with pytest.raises(TypeError, match="safe"):

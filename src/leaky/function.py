@@ -226,9 +226,10 @@ def real_slope(negative_slope: Any) -> float:
 def _call(ufunc: np.ufunc, operands: dict[str, Any], negative_slope: Any, out: Any, kwargs: dict[str, Any]) -> Any:
     checked = [_operand(name, value) for name, value in operands.items()]
     if kwargs.get("dtype") is not None and "signature" not in kwargs:
-        # To a ufunc, dtype is the output's type alone, which the inputs may then not reach. The slope keeps its own.
+        # To a ufunc, dtype is the output's type alone, which the inputs may then not reach. The slope's is the loop's.
         dtype = kwargs.pop("dtype")
-        kwargs["signature"] = (*[dtype] * len(checked), None, dtype)
+        slopes = np.longdouble if np.empty(0, dtype).dtype == np.longdouble else np.float64
+        kwargs["signature"] = (*[dtype] * len(checked), slopes, dtype)
     return ufunc(*checked, _slope(negative_slope), out=out, **kwargs)
 
 
