@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # One build for all of pytest's processes: what they have in common is the parent of their temporary folders.
     shared = (
-        tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.mktemp("")
+        tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.mktemp("core")
     )
     build = shared / "harness"
     with (shared / "harness.lock").open("w") as lock:
