@@ -50,6 +50,18 @@ def test_slopes_and_out() -> None:
     assert leaky.leaky_relu_inverse(x, 0.5).astype(float).tolist() == [[-1, 2], [3, -8]]
 
 
+def test_a_slope_of_it_is_a_number_like_any_other() -> None:
+    slope = ml_dtypes.bfloat16(0.1)
+    for x in (np.float32([-1, 2]), np.array([-1, 2], BFLOAT16)):
+        expected = leaky.leaky_relu(x, float(slope))
+        for given in (slope, np.array(slope)):
+            actual = leaky.leaky_relu(x, given)
+            assert (actual.dtype, actual.tobytes()) == (expected.dtype, expected.tobytes())
+    assert leaky.gain(slope) == leaky.gain(float(slope))
+    with pytest.raises(ValueError, match=r"^negative_slope must be a real number, got NaN$"):
+        leaky.leaky_relu(1.0, ml_dtypes.bfloat16("nan"))
+
+
 def test_other_types_are_as_before() -> None:
     leaky.leaky_relu(ALL[:2])
     assert leaky.leaky_relu(np.ones(2, np.float16), [0.1, 0.2]).dtype == np.float16
@@ -64,3 +76,28 @@ def test_it_may_come_before_leaky_or_after(call: str) -> None:
         code = f"{imports}; import numpy as np; x = np.ones(3, ml_dtypes.bfloat16); print({call}.dtype)"
         done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
         assert done.stdout.strip() in ("bfloat16", "uint8"), done.stderr
+
+
+AGAIN = """
+import sys
+import ml_dtypes
+import numpy as np
+import leaky
+
+x = np.ones(4, ml_dtypes.bfloat16)[::2]
+before = leaky
+assert before.leaky_relu(x).dtype == x.dtype
+for name in [name for name in sys.modules if name.partition(".")[0] == "leaky"]:
+    del sys.modules[name]
+import leaky
+
+assert leaky is not before
+for module in (leaky, before):
+    for result in (module.leaky_relu(x), module.leaky_relu_backward(x, x), module.leaky_relu_inverse(x, [0.1, 0.2])):
+        assert result.dtype == x.dtype, result.dtype
+"""
+
+
+def test_leaky_imported_anew_knows_it_too() -> None:
+    done = subprocess.run([sys.executable, "-c", AGAIN], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -2,6 +2,9 @@
 
 import fcntl
 import os
+import platform
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # One build for all of pytest's processes: what they have in common is the parent of their temporary folders.
     shared = (
-        tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.mktemp("")
+        tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.mktemp("core")
     )
     build = shared / "harness"
     with (shared / "harness.lock").open("w") as lock:
@@ -43,7 +46,19 @@ def test_kernels(harness: Path, name: str) -> None:
 
 @pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512"])
 def test_large_runs(harness: Path, isa: str) -> None:
+    if isa not in subprocess.run([harness], check=True, capture_output=True, text=True).stdout.split():
+        pytest.skip(f"no {isa} here")
     check(harness, "parallel", LEAKY_ISA=isa)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="reads this processor's assembly")
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_compilers_make_vectors_of_the_scalar_kernels(compiler: str) -> None:
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler} here")
+    command = [compiler, "-std=c++17", "-O3", "-ffp-contract=off", "-S", "-o-", ROOT / "src/core/scalar.cpp"]
+    assembly = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert set(re.findall(r"\b(mul[ps][sd])\b", assembly)) == {"mulps", "mulpd"}
 
 
 def test_the_harness_knows_its_checks(harness: Path) -> None:

@@ -204,6 +204,15 @@ def test_dtype_is_what_is_computed_in(dtype: str, given_dtype: str) -> None:
     assert leaky.leaky_relu(x, 0.01, dtype=None).dtype == given_dtype
 
 
+@pytest.mark.parametrize("dtype", [*FLOATS, np.float32, np.dtypes.LongDoubleDType])
+@pytest.mark.parametrize("slopes_dtype", [*FLOATS, "i", "b"])
+def test_dtype_is_so_whatever_the_slopes_are_in(dtype: Any, slopes_dtype: str) -> None:
+    x, slopes = np.array([-3.0, 0.5, 0.0], np.float32), np.array([2, 1, 3], slopes_dtype)
+    expected = definition.leaky_relu(np.array([-3.0, 0.5, 0.0], dtype), slopes.astype("d"))
+    assert_same(leaky.leaky_relu(x, slopes, dtype=dtype), expected)
+    assert_same(leaky.leaky_relu_backward(x, x, slopes, dtype=dtype), expected)
+
+
 def test_casting_is_obeyed() -> None:
     x = np.ones(3)
     with pytest.raises(TypeError, match="safe"):
@@ -321,6 +330,9 @@ def everything(module, x):
         module.leaky_relu_inverse(x, 0.3),
     ]
 
+def masks(signs):
+    return [signs(x) for x in samples] + [signs(x.astype(x.dtype.newbyteorder())) for x in samples]
+
 def flushing():
     return np.float32(1e-40) * np.float32(1) == 0
 
@@ -329,11 +341,13 @@ samples = [np.concatenate([-s, s]) for s in (subnormal, subnormal.astype(float) 
 samples.append(np.arange(0x7c00, dtype=np.uint16).view(np.float16))
 samples.append(-samples[-1])
 expected = [everything(definition, x) for x in samples]
+expected.append(masks(lambda x: np.packbits(x > 0, bitorder="little")))
 
 assert not flushing()
 assert torch.set_flush_denormal(True)
 assert flushing()
 actual = [everything(function, x) for x in samples]
+actual.append(masks(function.sign_mask))
 assert flushing(), "the caller's mode was not restored"
 torch.set_flush_denormal(False)
 

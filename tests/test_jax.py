@@ -138,6 +138,12 @@ def test_learned_slopes() -> None:
     assert leaky_relu(jnp.asarray([-1.0], jnp.bfloat16), slopes).dtype == jnp.bfloat16
 
 
+@pytest.mark.parametrize("slope", [1e300, np.array([1e300])])
+def test_a_slope_beyond_float32_is_infinite_without_a_warning(slope: object) -> None:
+    x = np.float32([-1, 2])
+    assert_same(leaky_relu(x, slope), definition.leaky_relu(x, slope))
+
+
 def test_infinities_do_not_spread_to_the_gradient() -> None:
     assert jax.grad(leaky_relu)(-INF) == np.float32(0.01)
     assert jax.jit(jax.grad(leaky_relu))(-INF) == np.float32(0.01)

@@ -59,6 +59,16 @@ def test_in_place_and_over_itself(count: int) -> None:
         assert same_bits(out, expected)
 
 
+@pytest.mark.parametrize("at", [0, 1000, 4096 * 4 - 512])
+def test_over_the_mask(at: int) -> None:
+    x, grad = np.random.default_rng(at).standard_normal((2, 4096), dtype=np.float32)
+    out = np.zeros(4096, np.float32)
+    mask = out.view(np.uint8)[at : at + 512]
+    mask[:] = leaky.sign_mask(x)
+    leaky.leaky_relu_backward_from_mask(grad, mask, 0.1, out=out)
+    assert same_bits(out, definition.leaky_relu_backward(grad, x, 0.1))
+
+
 def test_numbers_and_lists() -> None:
     assert leaky.sign_mask([1, -1, 0, 2]).tolist() == [0b1001]
     assert leaky.leaky_relu_backward_from_mask([1.0, 1.0], np.array([2], np.uint8), 0.5).tolist() == [0.5, 1.0]
@@ -93,11 +103,25 @@ def test_errors(arguments: Any, error: type[Exception], message: str) -> None:
         leaky.leaky_relu_backward_from_mask(*arguments)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("out", [np.ones(8), np.ones((3, 9)), (np.ones(9),), [0.0] * 9])
+def test_bad_outs(dtype: str, out: Any) -> None:
+    with pytest.raises(ValueError, match=r"^out must be an array of shape \(9,\), got "):
+        leaky.leaky_relu_backward_from_mask(np.ones(9, dtype), np.zeros(2, np.uint8), out=out)
+
+
 def test_errors_of_out_and_x() -> None:
     grad, mask = np.ones(9), np.zeros(2, np.uint8)
-    with pytest.raises(ValueError, match=r"^out must be an array of shape \(9,\), got an array of float64"):
-        leaky.leaky_relu_backward_from_mask(grad, mask, out=np.ones(8))
     with pytest.raises(TypeError, match="same_kind"):
         leaky.leaky_relu_backward_from_mask(grad, mask, out=np.ones(9, int))
     with pytest.raises(TypeError, match=r"^x must hold real numbers, got 'a'$"):
         leaky.sign_mask("a")
+
+
+def test_masked_arrays_are_refused() -> None:
+    masked = np.ma.array([1.0, 2.0], mask=[True, False])
+    message = "must be an array without masked elements, for which there are no bits, got a masked array"
+    with pytest.raises(TypeError, match=f"^x {message}$"):
+        leaky.sign_mask(masked)
+    with pytest.raises(TypeError, match=f"^grad_output {message}$"):
+        leaky.leaky_relu_backward_from_mask(masked, np.zeros(1, np.uint8))

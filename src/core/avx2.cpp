@@ -38,8 +38,8 @@ inline Doubles select(__m256d mask, Doubles yes, Doubles no) { return {_mm256_bl
 
 struct OfFloats {
     using Vector = Floats;
-    using Signs = Word<OfFloats>;
     static constexpr std::size_t kCount = 8;
+    static constexpr bool kStreams = true;
 
     static Vector all(float value) { return {_mm256_set1_ps(value)}; }
     static unsigned to_bits(__m256 mask) { return _mm256_movemask_ps(mask); }
@@ -114,8 +114,8 @@ struct Lanes<bfloat16> : Narrow<bfloat16, Bfloat16Conversion> {};
 template <>
 struct Lanes<double> {
     using Vector = Doubles;
-    using Signs = Word<Lanes>;
     static constexpr std::size_t kCount = 4;
+    static constexpr bool kStreams = true;
 
     static Vector all(double value) { return {_mm256_set1_pd(value)}; }
     static Vector load(const double* at) { return {_mm256_loadu_pd(at)}; }

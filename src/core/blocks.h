@@ -4,9 +4,11 @@
 //   Vector                a register of numbers of the type computed in, for definition.h
 //   kCount                how many
 //   all(value)            one value in all of them
-//   load, store, stream   from and to memory; stream goes past the caches and wants an aligned address
-//   end_stream()          makes what was streamed visible to other threads
-//   Signs                 what positive() gave for a block, made of a word of the mask and made into one
+//   load, store           from and to memory
+//   to_bits, from_bits    what positive() gives as bits, the first number's the lowest, and back; more bits are ignored
+//   kStreams              whether it can write past the caches, by
+//   stream                to an aligned address, and
+//   end_stream()          which makes what was streamed visible to other threads
 //
 // Lanes live in an unnamed namespace, and so these templates are compiled for each instruction set apart: the linker
 // cannot take one's code for another's.
@@ -28,27 +30,10 @@ namespace leaky {
 
 inline constexpr std::size_t kBlock = 64;
 
-// A Signs for registers: `Lanes` turns what positive() gives into bits, and back.
-template <class Lanes>
-class Word {
-public:
-    explicit Word(std::uint64_t word) : word_(word) {}
-    auto get(std::size_t i) const { return Lanes::from_bits(word_ >> i); }
-    template <class Mask>
-    void set(std::size_t i, Mask positive) {
-        word_ |= std::uint64_t(Lanes::to_bits(positive)) << i;
-    }
-    std::uint64_t word() const { return word_; }
-
-private:
-    std::uint64_t word_;
-};
-
 template <Operation op, class Lanes, bool stream, class T>
 inline std::uint64_t block(const T* x, const T* grad, std::uint64_t signs, T* y, typename Lanes::Vector slope) {
     using Vector = typename Lanes::Vector;
-    const typename Lanes::Signs were_positive(signs);
-    typename Lanes::Signs are_positive(0);
+    std::uint64_t are_positive = 0;
     for (std::size_t i = 0; i < kBlock; i += Lanes::kCount) {
         Vector in{}, out{};
         if constexpr (reads_x(op)) in = Lanes::load(x + i);
@@ -56,9 +41,9 @@ inline std::uint64_t block(const T* x, const T* grad, std::uint64_t signs, T* y,
         if constexpr (op == Operation::derivative) out = leaky_relu_derivative(in, Lanes::all(1), slope);
         if constexpr (op == Operation::backward) out = leaky_relu_backward(Lanes::load(grad + i), in, slope);
         if constexpr (op == Operation::backward_from_mask)
-            out = leaky_relu_backward_from_mask(Lanes::load(grad + i), were_positive.get(i), slope);
+            out = leaky_relu_backward_from_mask(Lanes::load(grad + i), Lanes::from_bits(signs >> i), slope);
         if constexpr (op == Operation::copy) out = in;
-        if constexpr (writes_mask(op)) are_positive.set(i, positive(in));
+        if constexpr (writes_mask(op)) are_positive |= std::uint64_t(Lanes::to_bits(positive(in))) << i;
         if constexpr (writes_y(op)) {
             if constexpr (stream)
                 Lanes::stream(y + i, out);
@@ -66,7 +51,7 @@ inline std::uint64_t block(const T* x, const T* grad, std::uint64_t signs, T* y,
                 Lanes::store(y + i, out);
         }
     }
-    return are_positive.word();
+    return are_positive;
 }
 
 // One block or less, by way of arrays of our own: not a byte outside the caller's is touched.
@@ -87,15 +72,10 @@ template <Operation op, class Lanes, bool stream, class T>
 inline void blocks(const T* x, const T* grad, unsigned char* mask, T* y, typename Lanes::Vector slope,
                    std::size_t count) {
     for (; count >= kBlock; count -= kBlock) {
-        if constexpr (Lanes::kCount == 1) {
-            // Single numbers are always staged: what cannot overlap, the compiler turns into vectors by itself.
-            staged<op, Lanes>(x, grad, mask, y, slope, kBlock);
-        } else {
-            std::uint64_t signs = 0;
-            if constexpr (reads_mask(op)) std::memcpy(&signs, mask, sizeof signs);
-            signs = block<op, Lanes, stream>(x, grad, signs, y, slope);
-            if constexpr (writes_mask(op)) std::memcpy(mask, &signs, sizeof signs);
-        }
+        std::uint64_t signs = 0;
+        if constexpr (reads_mask(op)) std::memcpy(&signs, mask, sizeof signs);
+        signs = block<op, Lanes, stream>(x, grad, signs, y, slope);
+        if constexpr (writes_mask(op)) std::memcpy(mask, &signs, sizeof signs);
         if constexpr (reads_x(op)) x += kBlock;
         if constexpr (reads_grad(op)) grad += kBlock;
         if constexpr (reads_mask(op) || writes_mask(op)) mask += kBlock / 8;
@@ -112,7 +92,7 @@ void kernel(const Run& run) {
     std::size_t count = run.count;
     const auto slope = Lanes::all(static_cast<compute_t<T>>(run.slope));
 
-    if constexpr (writes_y(op) && Lanes::kCount > 1) {
+    if constexpr (writes_y(op) && Lanes::kStreams) {
         constexpr bool has_mask = reads_mask(op) || writes_mask(op);
         constexpr std::size_t line = Lanes::kCount * sizeof(T);
         const std::size_t before = (line - reinterpret_cast<std::uintptr_t>(y) % line) % line;

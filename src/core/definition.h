@@ -16,21 +16,19 @@ inline bool positive(float x) { return bits_of(x) - 1u < 0x7f800000u; }
 inline bool positive(double x) { return bits_of(x) - 1u < 0x7ff0000000000000u; }
 inline bool positive(long double x) { return std::isgreater(x, 0.0L); }
 
-// clang makes c ? x : x * s into x * (c ? 1 : s), which quietens a signalling NaN that should pass as it is. Not knowing
-// that the bits are a product's it cannot; nor can it vectorise. gcc does the one and not the other.
-template <class Bits>
-inline Bits of_unknown_origin(Bits bits) {
+// Hides from clang how a value came about. It else makes c ? x : x * s into x * (c ? 1 : s), which quietens a signalling
+// NaN that should pass as it is.
+template <class Value>
+inline void hide_origin([[maybe_unused]] Value& value) {
 #if defined(__clang__)
-    __asm__("" : "+r"(bits));
+    __asm__("" : "+m"(value));
 #endif
-    return bits;
 }
 
-inline float select(bool condition, float yes, float no) {
-    return float_of<float>(select_bits(condition, bits_of(yes), of_unknown_origin(bits_of(no))));
-}
-inline double select(bool condition, double yes, double no) {
-    return float_of<double>(select_bits(condition, bits_of(yes), of_unknown_origin(bits_of(no))));
+template <class C>
+inline C select(bool condition, C yes, C no) {
+    hide_origin(no);
+    return float_of<C>(select_bits(condition, bits_of(yes), bits_of(no)));
 }
 inline long double select(bool condition, long double yes, long double no) { return condition ? yes : no; }
 

@@ -3,6 +3,7 @@
 #define LEAKY_IMPORTS_NUMPY
 #include "python.h"
 
+#include <climits>
 #include <cstdlib>
 #include <stdexcept>
 
@@ -17,7 +18,8 @@ PyObject* set_num_threads(PyObject*, PyObject* number) {
     int overflow;
     const long count = PyLong_AsLongAndOverflow(number, &overflow);
     if (count == -1 && PyErr_Occurred()) return nullptr;
-    leaky::set_thread_count(overflow > 0 || count > 1'000'000 ? 1'000'000 : static_cast<int>(count));
+    // What is no int stands for very many; how many there can be is known over there.
+    leaky::set_thread_count(overflow > 0 || count > INT_MAX ? INT_MAX : static_cast<int>(count));
     Py_RETURN_NONE;
 }
 
@@ -68,11 +70,15 @@ int execute(PyObject* module) {
 
 PyModuleDef_Slot slots[] = {
     {Py_mod_exec, reinterpret_cast<void*>(execute)},
+#if PY_VERSION_HEX >= 0x030c0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},  // as NumPy
+#endif
     {0, nullptr},
 };
 
 PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_core", "Leaky ReLU as NumPy ufuncs.", 0, functions, slots, nullptr, nullptr, nullptr,
+    PyModuleDef_HEAD_INIT, "_core", "Leaky ReLU as NumPy ufuncs.", sizeof(leaky::State), functions, slots,
+    nullptr, nullptr, nullptr,
 };
 
 }  // namespace

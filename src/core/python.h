@@ -29,6 +29,11 @@ using Owned = std::unique_ptr<PyObject, Release>;
 // NumPy's number for ml_dtypes' bfloat16; below 0 until register_bfloat16 was called.
 extern int bfloat16_number;
 
+// What each module object has of its own, as its ufuncs are: there are two when _core is imported anew.
+struct State {
+    int bfloat16_number;  // that its ufuncs know; 0, which is bool's, at first
+};
+
 // python_ufuncs.cpp
 int add_ufuncs(PyObject* module);
 PyObject* register_bfloat16(PyObject* module, PyObject* dtype);

@@ -184,7 +184,8 @@ PyObject* register_bfloat16(PyObject* module, PyObject* dtype) {
         return nullptr;
     }
     const int number = reinterpret_cast<PyArray_Descr*>(dtype)->type_num;
-    if (number == bfloat16_number) Py_RETURN_NONE;
+    auto* const state = static_cast<State*>(PyModule_GetState(module));
+    if (state->bfloat16_number == number) Py_RETURN_NONE;
     for (const Ufunc& each : ufuncs) {
         const Owned ufunc{PyObject_GetAttrString(module, each.name)};
         if (!ufunc) return nullptr;
@@ -194,7 +195,7 @@ PyObject* register_bfloat16(PyObject* module, PyObject* dtype) {
                                         types, nullptr) < 0)
             return nullptr;
     }
-    bfloat16_number = number;
+    bfloat16_number = state->bfloat16_number = number;
     Py_RETURN_NONE;
 }
 

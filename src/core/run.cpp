@@ -1,7 +1,6 @@
 #include "run.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 
 #include "float_environment.h"

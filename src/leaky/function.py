@@ -17,13 +17,17 @@ a NumPy scalar.
 Slopes. A real number, or an array of them that broadcasts with ``x``. Negative, above 1 and infinite ones follow the
 formula. At slope 0 an input of −∞ gives NaN (0 · ∞), as in PyTorch.
 
-Warnings. None: NaN, overflow and 0 · ∞ pass silently. The caller's flush-to-zero and rounding modes change nothing.
+Warnings. None: NaN, overflow and 0 · ∞ pass silently.
+
+Modes. The caller's flush-to-zero and rounding modes change nothing in the functions' own arithmetic. Where operands or
+``out`` are of different types, NumPy's conversions between them follow the caller's modes.
 
 Keywords. ``out`` and all further keywords are a NumPy ufunc's: ``where``, ``dtype``, ``casting``, ``order``,
 ``subok``. Types with ``__array_ufunc__`` (masked arrays, pandas, xarray, dask) stay what they are.
 
 Errors. ``TypeError`` where the slope or an operand is not real (None, text, complex, objects; a bool is no slope),
-``ValueError`` where the slope is NaN. NaN is not looked for in slopes of foreign array types, which may be lazy.
+``ValueError`` where the slope is NaN or a Python integer among the operands is beyond NumPy's range. NaN is not looked
+for in slopes of foreign array types, which may be lazy.
 """
 
 from __future__ import annotations
@@ -100,12 +104,13 @@ def sign_mask(x: ArrayLike) -> NDArray[np.uint8]:
         up with 0. The same as ``np.packbits(x > 0, bitorder="little")``.
 
     Raises:
-        TypeError: ``x`` is not real.
+        TypeError: ``x`` is not real, or a masked array.
     """
-    array = np.asarray(_operand("x", x))
-    if (code := _kernels_type(array.dtype)) is None:
+    array = _bare_array("x", x)
+    native = array.dtype.newbyteorder("=")
+    if (code := _kernels_type(native)) is None:
         return np.packbits(array > 0, bitorder="little")
-    array = np.require(array, requirements=["C", "A"])
+    array = np.require(array, native, ["C", "A"])
     mask = np.empty(-(-array.size // 8), np.uint8)
     _core.mask(array.ctypes.data, mask.ctypes.data, array.size, code)
     return mask
@@ -120,23 +125,23 @@ def leaky_relu_backward_from_mask(
         grad_output: the gradient by the output of :func:`leaky_relu`, in ``x``'s shape.
         mask: uint8 of shape (ceil(grad_output.size / 8),), as :func:`sign_mask` gives it.
         negative_slope: one real number.
-        out: an array to write to; may be ``grad_output`` itself.
+        out: an array of ``grad_output``'s shape to write to; may be ``grad_output`` itself, and overlap it or the mask.
 
     Raises:
-        TypeError: an argument is not of the type said here.
-        ValueError: the mask has not the length said here, or the slope is NaN.
+        TypeError: an argument is not of the type said here, or a masked array.
+        ValueError: the mask or ``out`` has not the shape said here, or the slope is NaN.
     """
     slope = real_slope(negative_slope)
-    grad = np.asarray(_operand("grad_output", grad_output))
+    grad = _bare_array("grad_output", grad_output)
     _check_mask(mask, grad.size)
+    if out is not None and (not isinstance(out, np.ndarray) or out.shape != grad.shape):
+        raise ValueError(f"out must be an array of shape {grad.shape}, got {_shown(out)}")
     if (code := _kernels_type(grad.dtype)) is None:
         signs = np.unpackbits(mask, count=grad.size, bitorder="little").reshape(grad.shape)
         return leaky_relu_backward(grad, signs, slope, out)
-    if out is not None and (not isinstance(out, np.ndarray) or out.shape != grad.shape):
-        raise ValueError(f"out must be an array of shape {grad.shape}, got {_shown(out)}")
     # A strided gradient is copied once: then the kernel can work in the copy.
     plain = np.require(grad, requirements=["C", "A"])
-    result = out if out is not None and _can_hold(out, plain) else np.empty_like(plain)
+    result = out if out is not None and _can_hold(out, plain, mask) else np.empty_like(plain)
     mask = np.ascontiguousarray(mask)
     _core.backward_from_mask(plain.ctypes.data, mask.ctypes.data, result.ctypes.data, grad.size, code, slope)
     if out is None:
@@ -204,7 +209,10 @@ def real_slope(negative_slope: Any) -> float:
     """Return one slope as a float, or raise: ``TypeError`` if it is not a real number, ``ValueError`` if it is NaN."""
     if isinstance(negative_slope, np.ndarray) and negative_slope.ndim == 0:
         negative_slope = negative_slope[()]
-    if isinstance(negative_slope, bool) or not isinstance(negative_slope, numbers.Real):
+    is_real = isinstance(negative_slope, numbers.Real) or (
+        isinstance(negative_slope, np.generic) and _is_bfloat16(negative_slope.dtype)
+    )
+    if isinstance(negative_slope, bool) or not is_real:
         raise TypeError(f"negative_slope must be a real number, got {_shown(negative_slope)}")
     try:
         slope = float(negative_slope)
@@ -218,9 +226,10 @@ def real_slope(negative_slope: Any) -> float:
 def _call(ufunc: np.ufunc, operands: dict[str, Any], negative_slope: Any, out: Any, kwargs: dict[str, Any]) -> Any:
     checked = [_operand(name, value) for name, value in operands.items()]
     if kwargs.get("dtype") is not None and "signature" not in kwargs:
-        # To a ufunc, dtype is the output's type alone, which the inputs may then not reach. The slope keeps its own.
+        # To a ufunc, dtype is the output's type alone, which the inputs may then not reach. The slope's is the loop's.
         dtype = kwargs.pop("dtype")
-        kwargs["signature"] = (*[dtype] * len(checked), None, dtype)
+        slopes = np.longdouble if np.empty(0, dtype).dtype == np.longdouble else np.float64
+        kwargs["signature"] = (*[dtype] * len(checked), slopes, dtype)
     return ufunc(*checked, _slope(negative_slope), out=out, **kwargs)
 
 
@@ -228,9 +237,21 @@ def _operand(name: str, value: Any) -> Any:
     """Return ``value`` unchanged, or as an array if it is a sequence, once it is known to be real."""
     array = _as_array(name, value)
     if not _has_kind(array, "biuf"):
+        if isinstance(array, np.ndarray) and any(isinstance(v, int) and not -(2**63) <= v < 2**64 for v in array.flat):
+            raise ValueError(f"{name} must hold integers within the range of int64, or floats, got one beyond it")
         raise TypeError(f"{name} must hold real numbers, got {_shown(value)}")
     # A Python number stays one: it takes on the type of the other operands.
     return value if isinstance(value, bool | int | float) else array
+
+
+def _bare_array(name: str, value: Any) -> NDArray[Any]:
+    """Return the operand as a plain array, once it is known that nothing is lost by that."""
+    ma = sys.modules.get("numpy.ma")  # which NumPy imports where it is used
+    if ma is not None and isinstance(value, ma.MaskedArray):
+        raise TypeError(
+            f"{name} must be an array without masked elements, for which there are no bits, got a masked array"
+        )
+    return np.asarray(_operand(name, value))
 
 
 def _slope(negative_slope: Any) -> Any:
@@ -265,11 +286,11 @@ def _kernels_type(dtype: np.dtype[Any]) -> int | None:
     return _core.TYPES.get(dtype.name) if dtype.isnative else None
 
 
-def _can_hold(out: NDArray[Any], operand: NDArray[Any]) -> bool:
-    """Say whether a kernel can write its result for ``operand`` straight to ``out``."""
-    if out.dtype != operand.dtype or not (out.flags.carray and out.dtype.isnative):
+def _can_hold(out: NDArray[Any], grad: NDArray[Any], mask: NDArray[np.uint8]) -> bool:
+    """Say whether a kernel can write its result for ``grad`` and ``mask`` straight to ``out``."""
+    if out.dtype != grad.dtype or not (out.flags.carray and out.dtype.isnative):
         return False
-    return out is operand or not np.may_share_memory(out, operand)
+    return (out is grad or not np.may_share_memory(out, grad)) and not np.may_share_memory(out, mask)
 
 
 def _check_mask(mask: Any, count: int) -> None:

@@ -45,7 +45,9 @@ def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01) -> jax.Array:
         raise TypeError(f"x must hold real numbers, got an array of {array.dtype}")
     array = array.astype(jnp.result_type(array, 0.0))
     compute = jnp.promote_types(array.dtype, jnp.float32)
-    return _leaky_relu(array, _slope(negative_slope).astype(compute))
+    with np.errstate(over="ignore"):  # a slope beyond float32's range becomes infinite
+        slope = _slope(negative_slope).astype(compute)
+    return _leaky_relu(array, slope)
 
 
 def _slope(negative_slope: Any) -> Any:

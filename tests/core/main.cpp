@@ -1,4 +1,5 @@
-// The checks named on the command line; the instruction set of the parallel ones is LEAKY_ISA's.
+// The checks named on the command line; the instruction set of the parallel ones is LEAKY_ISA's. Ends with the names of
+// those that this CPU has.
 
 #include <cstdlib>
 #include <string>
