@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[1]
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # One build for all of pytest's processes: what they have in common is the parent of their temporary folders.
     shared = (
-        tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.mktemp("core")
+        tmp_path_factory.getbasetemp().parent
+        if "PYTEST_XDIST_WORKER" in os.environ
+        else tmp_path_factory.mktemp("core")
     )
     build = shared / "harness"
     with (shared / "harness.lock").open("w") as lock:
@@ -58,7 +60,10 @@ def test_compilers_make_vectors_of_the_scalar_kernels(compiler: str) -> None:
         pytest.skip(f"no {compiler} here")
     command = [compiler, "-std=c++17", "-O3", "-ffp-contract=off", "-S", "-o-", ROOT / "src/core/scalar.cpp"]
     assembly = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert set(re.findall(r"\b(mul[ps][sd])\b", assembly)) == {"mulps", "mulpd"}
+    # The statistics in the same file have their sums one by one where an order of additions asks for it.
+    functions = re.split(r"^(?=_Z\w+:)", assembly, flags=re.MULTILINE)
+    kernels = "".join(function for function in functions if not re.match(r"_Z\w*([Tt]ally|Counting)", function))
+    assert set(re.findall(r"\b(mul[ps][sd])\b", kernels)) == {"mulps", "mulpd"}
 
 
 def test_the_harness_knows_its_checks(harness: Path) -> None:

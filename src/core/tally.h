@@ -34,12 +34,18 @@ struct VectorOf {
     using type [[gnu::vector_size(bytes)]] = Number;
 };
 
+// Whether an instruction set's file brings registers, as vectors called v; the scalar one brings arrays.
+template <class Lanes, class = void>
+inline constexpr bool has_registers = false;
+template <class Lanes>
+inline constexpr bool has_registers<Lanes, std::void_t<decltype(Lanes::Vector::v)>> = true;
+
 // A register of numbers of the type that T is computed in.
 template <class Lanes, class T>
 struct Register {
     using Number = compute_t<T>;
     using Integer = std::conditional_t<sizeof(Number) == 4, std::int32_t, std::int64_t>;
-    static constexpr std::size_t kBytes = Lanes::kCount == 1 ? 16 : Lanes::kCount * sizeof(Number);
+    static constexpr std::size_t kBytes = has_registers<Lanes> ? Lanes::kCount * sizeof(Number) : 16;
     static constexpr std::size_t kCount = kBytes / sizeof(Number);
     static constexpr std::size_t kDoubles = kBytes / sizeof(double);
     static constexpr std::size_t kParts = kCount / kDoubles;
@@ -51,7 +57,7 @@ struct Register {
     static Numbers all(Number value) { return Numbers{} + value; }
 
     static Numbers load(const T* at) {
-        if constexpr (Lanes::kCount > 1) {
+        if constexpr (has_registers<Lanes>) {
             return Lanes::load(at).v;
         } else {
             Numbers x;
@@ -84,7 +90,7 @@ struct Register {
     static Doubles widened(Numbers x) {
         if constexpr (kParts == 1) {
             return x;
-        } else if constexpr (Lanes::kCount > 1) {
+        } else if constexpr (has_registers<Lanes>) {
             return Lanes::template widened<part>(x);
         } else {
             return Doubles{x[2 * part], x[2 * part + 1]};
