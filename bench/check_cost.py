@@ -9,7 +9,7 @@ The networks: one of the size of ResNet-18 (He et al. 2016) at 224 x 224, and 8 
 from __future__ import annotations
 
 import argparse
-import resource
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from statistics import median
 
 import torch
+from peak import peak_memory
 from torch import Tensor, nn
 
 import leaky
@@ -46,7 +47,7 @@ def resnet18() -> tuple[nn.Module, list[Tensor]]:
     widths = [(64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1), (256, 512, 2)]
     blocks = [Block(*width) for width in [*widths, (512, 512, 1)]]
     net = nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000))
-    return net, [torch.randn(8, 3, 224, 224) for _ in range(2)]
+    return net, [torch.randn(8, 3, 224, 224) for _ in range(6)]
 
 
 def dense() -> tuple[nn.Module, list[Tensor]]:
@@ -93,24 +94,29 @@ def memory() -> None:
         peaks = []
         for what in ("forward", "check"):
             command = [sys.executable, __file__, "--peak-of", name, what]
-            found = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(5)]
-            peaks.append(median(map(int, found)))
+            peaks.append(median(_peak(command) for _ in range(3)))
         more = 1024 * (peaks[1] - peaks[0])
         print(
             f"{name:24} {peaks[0] / 1024:.0f} MiB, {more / units:+.0f} bytes for each of {units:,} units when checked"
         )
 
 
+def _peak(command: list[str]) -> int:
+    # Memory given back as soon as it is freed, so that the peak is that of what is in use.
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}
+    return int(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+
+
 def peak_of(name: str, what: str) -> None:
     """Print by how many KiB the work raises the process's peak, once a small check has loaded what it needs."""
     leaky.check(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), torch.randn(8, 4))
     net, batches = NETWORKS[name]()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     if what == "check":
         leaky.check(net, batches)
     else:
         forward(net, batches)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    print(peak_memory() - before)
 
 
 if __name__ == "__main__":

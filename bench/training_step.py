@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
+from peak import peak_memory
 from torch import nn
 
 import leaky.torch
@@ -133,11 +133,11 @@ def peak_of(name: str) -> None:
     images, classes = training.x, training.y
     training.x, training.y = images[:2], classes[:2]
     training.step()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     training.x, training.y = images, classes
     for _ in range(3):
         training.step()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    print(peak_memory() - before)
 
 
 if __name__ == "__main__":
