@@ -294,7 +294,7 @@ def test_gradients_reach_what_a_function_of_ones_own_computes() -> None:
             self.layer = nn.Linear(3, 4)
 
         def forward(self, x: Tensor) -> Tensor:
-            return 2 * Swish.apply(self.layer(x))
+            return Swish.apply(self.layer(x)).mul_(2)
 
     model = Own()
     with watch(model, gradients=True) as seen:
@@ -305,19 +305,28 @@ def test_gradients_reach_what_a_function_of_ones_own_computes() -> None:
 
 
 def test_a_gradient_that_would_be_another_tensors_is_left_out() -> None:
+    class Tripled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: Tensor) -> Tensor:
+            return torch.sigmoid(x).mul_(3.0)
+
+        @staticmethod
+        def backward(ctx: object, gradient: Tensor) -> Tensor:
+            return gradient
+
     class Own(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.layer = nn.Linear(3, 4)
 
         def forward(self, x: Tensor) -> Tensor:
-            return Swish.apply(self.layer(x)).mul_(3.0)
+            return 2 * Tripled.apply(self.layer(x))
 
     model = Own()
     with watch(model, gradients=True) as seen:
         seen.backward(model(torch.randn(5, 3)).sum())
     ((_, evidence),) = seen.sites.values()
-    assert evidence.gradient_positions == 0
+    assert (evidence.samples, evidence.gradient_positions) == (5, 0)
 
 
 class Checkpointed(nn.Module):
