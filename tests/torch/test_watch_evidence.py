@@ -253,11 +253,30 @@ def test_a_gradient_is_that_of_the_output_before_it_is_overwritten() -> None:
     assert evidence.gradient.value().tolist() == [15.0] * 4
 
 
+def test_a_scaled_copy_is_not_taken_for_the_pre_activation() -> None:
+    class Gelu(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.x = x = self.layer(x)
+            return 0.5 * x * (1 + torch.tanh(0.79788 * (x + 0.044715 * x**3)))
+
+    model = Gelu()
+    with torch.no_grad(), watch(model) as seen:
+        model(torch.randn(5, 3))
+    ((_, evidence),) = seen.sites.values()
+    assert np.array_equal(evidence.largest, model.x.amax(dim=0).double().numpy())
+
+
 class Swish(torch.autograd.Function):
     @staticmethod
     def forward(ctx: object, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        return x * torch.sigmoid(x)
+        y = x * torch.sigmoid(x)
+        x.sum()  # and more
+        return y
 
     @staticmethod
     def backward(ctx: object, gradient: Tensor) -> Tensor:
@@ -273,7 +292,7 @@ def test_gradients_reach_what_a_function_of_ones_own_computes() -> None:
             self.layer = nn.Linear(3, 4)
 
         def forward(self, x: Tensor) -> Tensor:
-            return 2 * Swish.apply(self.layer(x))
+            return Swish.apply(self.layer(x)).mul_(2)
 
     model = Own()
     with watch(model, gradients=True) as seen:
@@ -281,6 +300,31 @@ def test_gradients_reach_what_a_function_of_ones_own_computes() -> None:
     ((site, evidence),) = seen.sites.values()
     assert site.kind == "silu"
     assert evidence.gradient.value().tolist() == [10.0] * 4
+
+
+def test_a_gradient_that_would_be_another_tensors_is_left_out() -> None:
+    class Tripled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: Tensor) -> Tensor:
+            return torch.sigmoid(x).mul_(3.0)
+
+        @staticmethod
+        def backward(ctx: object, gradient: Tensor) -> Tensor:
+            return gradient
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return 2 * Tripled.apply(self.layer(x))
+
+    model = Own()
+    with watch(model, gradients=True) as seen:
+        seen.backward(model(torch.randn(5, 3)).sum())
+    ((_, evidence),) = seen.sites.values()
+    assert (evidence.samples, evidence.gradient_positions) == (5, 0)
 
 
 class Checkpointed(nn.Module):
@@ -307,6 +351,23 @@ def test_recomputing_in_backward_counts_no_site_twice(reentrant: bool, by_hand: 
     assert counts == {"relu()": (10, reached), "block.1": (10, 10), "tanh()": (10, 10)}
     hint = "gradients are not seen beyond torch.utils.checkpoint with use_reentrant=True"
     assert seen.notes == ([hint] if reentrant and not by_hand else [])
+
+
+def test_a_backward_pass_within_the_forward_pass_is_none_of_it() -> None:
+    class Force(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.requires_grad_()
+            energy = checkpoint(self.block, x, use_reentrant=False).sum()
+            return torch.autograd.grad(energy, x)[0]
+
+    model = Force()
+    with watch(model) as seen:
+        model(torch.randn(5, 4))
+    assert {name: evidence.samples for name, (_, evidence) in seen.sites.items()} == {"block.1": 5}
 
 
 def test_without_gradients_none_are_taken() -> None:

@@ -19,8 +19,10 @@ def members(shape: tuple[int, ...], label: Label) -> np.ndarray:
 
 
 def regroup(data: st.DataObject, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return another shape of as many elements, out of the same factors."""
+    """Return another shape of as many elements."""
     factors = [factor for size in shape for factor in {1: (1,), 2: (2,), 3: (3,), 4: (2, 2)}[size]]
+    if data.draw(st.booleans()):  # one that cuts across the axes
+        factors = data.draw(st.permutations(factors))
     cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(factors) - 1)))))
     return tuple(math.prod(factors[a:b]) for a, b in itertools.pairwise([0, *cuts, len(factors)]) if a < b)
 
@@ -72,7 +74,7 @@ def test_a_layout_has_the_samples_first_and_the_units_on_their_axis(
     new = regroup(data, shape)
     of_sample = torch.from_numpy(members(shape, samples)).reshape(new)
     of_unit = torch.from_numpy(members(shape, units)).reshape(new)
-    arranged = layout(new, samples, units)
+    arranged = layout(new, samples, units)  # whatever the new axes are
     assert arranged.axis is not None
     by_sample = arranged(of_sample).movedim(0, -1).reshape(-1, samples[0])
     by_unit = arranged(of_unit).movedim(arranged.axis, -1).reshape(-1, units[0])

@@ -177,6 +177,7 @@ class Weighted(nn.Module):
         lambda x, w, b: torch.matmul(x[:, None], w.T)[:, 0],
         lambda x, w, b: F.linear(x, w / w.norm(), b),
         lambda x, w, b: F.linear(x, F.softplus(w), b),
+        lambda x, w, b: F.linear(x, w * x.mean(), b),
         lambda x, w, b: torch.bmm(x[:, None], w.T.expand(4, 5, 6))[:, 0],
         lambda x, w, b: x @ w.T + x @ w.T.detach(),
     ],
@@ -217,7 +218,7 @@ def test_a_sum_is_fed_by_the_layer_that_ran_last() -> None:
 
         def forward(self, x: Tensor) -> Tensor:
             x = self.stem(x)
-            y = F.relu(self.norm(self.conv(x)) + x)
+            y = F.relu(x + self.norm(self.conv(x)))
             gate = torch.sigmoid(self.gate(y.mean(dim=(2, 3))))
             return F.relu(y * gate[:, :, None, None])
 
@@ -259,6 +260,32 @@ def test_tied_weights_go_by_the_layer_that_uses_them() -> None:
     assert found == [("embed", 6), ("head", 9)]
 
 
+def test_layers_that_share_weights_each_go_by_their_own_name() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = nn.Linear(5, 6), nn.Linear(5, 6)
+            self.other.weight, self.other.bias = self.one.weight, self.one.bias
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.relu(self.one(x)) + F.relu(self.other(x))
+
+    assert [site.fed_by for site, _ in sites_of(Shared(), ROWS)] == ["one", "other"]
+
+
+def test_one_slope_for_each_unit_tells_their_axis() -> None:
+    class Torn(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.act = nn.Linear(5, 6), nn.PReLU(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.act(self.layer(x).view(4, 7, 2, 3).transpose(1, 3))
+
+    ((site, _),) = sites_of(Torn(), WORDS)
+    assert (site.units, site.axis, site.note) == (3, 1, "")
+
+
 def test_attention_hands_its_output_on() -> None:
     class Block(nn.Module):
         def __init__(self) -> None:
@@ -279,6 +306,7 @@ def test_parametrised_weights_are_the_layers_own() -> None:
     model = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Conv1d(6, 3, 1), nn.ReLU(), nn.Linear(1, 2), nn.ReLU())
     nn.utils.parametrizations.weight_norm(model[0])
     nn.utils.parametrizations.spectral_norm(model[2])
+    model.append(nn.utils.spectral_norm(nn.Linear(2, 3))).append(nn.ReLU())
     nn.utils.parametrizations.orthogonal(model[4])
     found = []
 
@@ -290,8 +318,8 @@ def test_parametrised_weights_are_the_layers_own() -> None:
         def forward(self, x: Tensor) -> Tensor:
             x = self.layers[1](self.layers[0](x))
             x = self.layers[3](self.layers[2](x[:, :, None]))
-            return self.layers[5](self.layers[4](x))
+            return self.layers[7](self.layers[6](self.layers[5](self.layers[4](x))))
 
     for train in (True, False):
         found = [(site.fed_by, site.units) for site, _ in sites_of(Through().train(train), ROWS) if site.judged]
-        assert found == [("layers.0", 6), ("layers.2", 3), ("layers.4", 2)]
+        assert found == [("layers.0", 6), ("layers.2", 3), ("layers.4", 2), ("layers.6", 3)]

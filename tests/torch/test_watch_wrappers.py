@@ -339,5 +339,6 @@ def test_what_is_remembered_does_not_grow_without_end(monkeypatch: pytest.Monkey
             model(torch.randn(size, 6))
         assert len(seen._origins._remembered) < 30
         assert len(seen._origins._inputs) < 30
+        assert len(seen._origins._known) < 30
         assert len(seen._sites._places) < 30
     assert [evidence.samples for _, evidence in seen.sites.values()] == [780, 780]

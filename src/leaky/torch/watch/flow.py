@@ -176,12 +176,9 @@ def _product(one: str, other: str) -> Rule:
 
 
 def _convolution(call: Call) -> list[Origin | None]:
-    x, origin, kernel = call.given["input"], call["input"], call["weight"]
-    (out,) = call.outs
-    if kernel is None:  # a fixed filter, such as a blur
-        return [origin and _resized(origin, x.shape, out.shape)]
-    samples = origin and carried(origin.samples, x.shape, out.shape)
-    return [_through(call, origin, kernel, along(out.shape, 1), samples)]
+    origin, (out,) = call["input"], call.outs
+    samples = origin and carried(origin.samples, call.given["input"].shape, out.shape)
+    return [_through(call, origin, call["weight"], along(out.shape, 1), samples)]
 
 
 def _channels(call: Call) -> list[Origin | None]:

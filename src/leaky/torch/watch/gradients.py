@@ -41,34 +41,24 @@ class Gradients:
     """The outputs of one forward pass whose gradients are wanted.
 
     An operation's output has no place yet in autograd's graph while the operation is looked at. It has one by the next
-    operation; what is made within an ``autograd.Function``, by the end of the pass.
+    operation; or, if it is made within an ``autograd.Function``, once that is done.
     """
 
     def __init__(self) -> None:
         self._enabled = False
-        self._new: list[_Awaited] = []
-        self._late: list[_Awaited] = []
+        self._awaited: list[_Awaited] = []
 
     def begin(self) -> None:
         """Start a forward pass."""
         self._enabled = torch.is_grad_enabled()
-        self._new.clear()
-        self._late.clear()
+        self._awaited.clear()
 
     def want(self, output: Tensor, inplace: bool, layout: Layout, evidence: Evidence) -> None:
         """Have the gradient of an output asked for as soon as can be."""
         if self._enabled and not output.is_inference():
-            self._new.append(_Awaited(output, inplace, layout, evidence))
+            self._awaited.append(_Awaited(output, inplace, layout, evidence))
 
     def ask(self) -> None:
-        """Ask for what is new; called before each operation, which might overwrite an output."""
-        if self._new:
-            self._late += [each for each in self._new if each.ask()]
-            self._new.clear()
-
-    def end(self) -> None:
-        """Ask for the rest."""
-        self.ask()
-        for each in self._late:
-            each.ask()
-        self._late.clear()
+        """Ask for what can be had: before each operation, for it might overwrite an output, and at the end."""
+        if self._awaited:
+            self._awaited = [each for each in self._awaited if each.ask()]

@@ -204,8 +204,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _end(self) -> None:
         self._looking.close()
         if self._gradients:
-            self._gradients.end()
-        self._origins.end()
+            self._gradients.ask()
 
     def backward(self, loss: Tensor) -> None:
         """Have the gradients of a loss taken in; unlike ``loss.backward()``, this leaves the parameters' own alone."""

@@ -149,10 +149,6 @@ class Origins:
             self._known[_key(tensor)] = self._inputs[where]
         return count
 
-    def end(self) -> None:
-        """Forget the forward pass."""
-        self._known.clear()
-
     def call(self, given: dict[str, Any]) -> Call:
         """Return a call with what is known of its arguments."""
         call = Call(given, self.here, self._layer)

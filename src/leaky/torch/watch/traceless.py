@@ -82,4 +82,3 @@ def _switches(model: nn.Module, stack: ExitStack) -> None:
 
     stack.callback(restore_threads)
     stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
-    stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from leaky.torch.watch import forms
 from leaky.torch.watch.forms import Form
@@ -58,7 +58,7 @@ def _is_zero(call: Call, name: str) -> bool:
     """Say whether an argument is 0, or a tensor of zeros that is neither data nor parameters."""
     value = call.given[name]
     if isinstance(value, Tensor):
-        return call[name] is None and not value.requires_grad and value.numel() > 0 and not bool(value.any())
+        return call[name] is None and value.numel() > 0 and not bool(value.any())
     return isinstance(value, int | float) and value == 0
 
 
@@ -165,7 +165,7 @@ def _multiplied(call: Call, site: Any) -> Any:
     if isinstance(origin.mark, Gate):
         return origin.mark  # 0.5 * (1 + tanh(...))
     if isinstance(factor, Tensor):
-        return Scaled(origin, factor.detach()) if factor.numel() == 1 or call[other] is not None else None
+        return Scaled(origin, factor.detach()) if factor.numel() == 1 or isinstance(factor, nn.Parameter) else None
     return Scaled(origin, float(factor))
 
 
