@@ -55,15 +55,18 @@ class Probe:
 
     @property
     def sites(self) -> dict[str, tuple[Evidence, _Outputs]]:
-        """What was seen of each site since ``watching`` was last entered."""
+        """What was seen of each site since the last restart."""
         seen = self._watch.sites
         return {name: (seen[name][1], self._outputs[name]) for name in seen if name in self._outputs}
 
-    @contextmanager
-    def watching(self) -> Iterator[Probe]:
-        """Begin anew, and watch until the end."""
+    def restart(self) -> None:
+        """Forget what was seen."""
         self._watch.restart()
         self._outputs, self.layers = {}, {}
+
+    @contextmanager
+    def watching(self) -> Iterator[Probe]:
+        """Watch what runs within."""
         with ExitStack() as stack:
             for name, module in self._modules.items():
                 stack.callback(module.register_forward_hook(partial(self._ran, name)).remove)
@@ -107,13 +110,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def measure(task: Task, model: nn.Module, probe: Probe, train: Data, test: Data) -> Epoch:
     """Return the network's state over the whole training and test sets. Gradients are cleared afterwards."""
     with evaluating(model):
-        with probe.watching():
-            model.zero_grad()
-            train_loss, train_score = _pass(task, model, train, backward=True)
+        probe.restart()
+        model.zero_grad()
+        train_loss, train_score = _pass(task, model, train, probe)
         gradient = tuple(_norm(weights) for weights in probe.layers.values())
         model.zero_grad()
-        with torch.no_grad():
-            test_loss, test_score = _pass(task, model, test, backward=False)
+        test_loss, test_score = _pass(task, model, test)
     sites = probe.sites.values()
     return Epoch(
         train_loss=finite(train_loss),
@@ -127,15 +129,16 @@ def measure(task: Task, model: nn.Module, probe: Probe, train: Data, test: Data)
     )
 
 
-def _pass(task: Task, model: nn.Module, data: Data, *, backward: bool) -> tuple[float, float]:
-    """Return mean loss and score over a data set; with ``backward``, add up the gradient of that mean loss."""
+def _pass(task: Task, model: nn.Module, data: Data, probe: Probe | None = None) -> tuple[float, float]:
+    """Return mean loss and score over a data set; with a probe, watch it, and add up the gradient of that mean loss."""
     x, y = data
     outputs, total = [], 0.0
     size = max(task.batch_size, _CHUNK // x[0].numel())
     for chunk_x, chunk_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
-        output = model(chunk_x)
-        loss = task.loss(output, chunk_y) * (len(chunk_x) / len(x))
-        if backward:
+        with torch.no_grad() if probe is None else probe.watching():
+            output = model(chunk_x)
+            loss = task.loss(output, chunk_y) * (len(chunk_x) / len(x))
+        if probe is not None:
             torch.autograd.backward(loss)
         total += loss.item()
         outputs.append(output.detach())
