@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from leaky import Activation, Task
 from leaky.trials import BUILTIN, Epoch, Trial, initialise, run_trial
@@ -308,3 +309,25 @@ def test_builtin_tasks_train(name: str) -> None:
     trial = run_trial(task, Activation.parse("leaky_relu(0.1)"), 0)
     assert trial.score is not None
     assert task.name == name
+
+
+def test_only_the_arms_own_activations_are_sites_and_each_call_of_them_is_one(make_task: Callable[..., Task]) -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 3)
+            self.act = RELU.module()
+            self.other = nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = torch.relu(self.first(x))  # the same for every arm, as is self.other
+            x = checkpoint(self.act, x, use_reentrant=False)  # which runs again in the backward pass
+            return self.act(self.last(self.other(x)))
+
+    model = Mixed()
+    probe = Probe(model)
+    for _ in range(2):
+        measured(make_task(), model, probe)
+        assert {name: evidence.units for name, (evidence, _) in probe.sites.items()} == {"act": 8, "act[1]": 3}
+        assert {evidence.samples for evidence, _ in probe.sites.values()} == {90}
+        assert list(probe.layers) == ["first", "last"]

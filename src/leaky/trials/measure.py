@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils.parametrize import ParametrizationList
 
 from leaky.evidence import Evidence, Site
@@ -34,9 +34,10 @@ class _Outputs:
     largest: float = 0.0
 
     def add(self, output: torch.Tensor) -> None:
-        self.zeros += int((output == 0).sum())
+        self.zeros += int(np.count_nonzero((output == 0).numpy(force=True)))  # 15 times as fast as PyTorch's
         self.count += output.numel()
-        self.largest = float(np.maximum(self.largest, output.abs().max().item()))  # NaN stays, unlike with max()
+        ends = [abs(end.item()) for end in output.aminmax()]
+        self.largest = float(np.max([self.largest, *ends]))  # NaN stays, unlike with max()
 
 
 class Probe:
@@ -48,34 +49,40 @@ class Probe:
 
     def __init__(self, model: nn.Module) -> None:
         self._watch = Watch(model, outputs=self._take)
-        self._modules = {cleaned(name): module for name, module in unwrapped(model).named_modules()}
+        self._names = {module: cleaned(name) for name, module in unwrapped(model).named_modules()}
+        self._arms = {name for module, name in self._names.items() if hasattr(module, "leaky_activation")}
         self._outputs: dict[str, _Outputs] = {}
         #: the weight matrices of each layer that has any, in the order in which the layers ran
         self.layers: dict[str, list[torch.Tensor]] = {}
 
     @property
     def sites(self) -> dict[str, tuple[Evidence, _Outputs]]:
-        """What was seen of each site since ``watching`` was last entered."""
+        """What was seen of each site since the last restart."""
         seen = self._watch.sites
         return {name: (seen[name][1], self._outputs[name]) for name in seen if name in self._outputs}
 
-    @contextmanager
-    def watching(self) -> Iterator[Probe]:
-        """Begin anew, and watch until the end."""
+    def restart(self) -> None:
+        """Forget what was seen."""
         self._watch.restart()
         self._outputs, self.layers = {}, {}
-        with ExitStack() as stack:
-            for name, module in self._modules.items():
-                stack.callback(module.register_forward_hook(partial(self._ran, name)).remove)
-            stack.enter_context(self._watch.watching())
-            yield self
+
+    @contextmanager
+    def watching(self) -> Iterator[Probe]:
+        """Watch what runs within."""
+        handle = register_module_forward_hook(self._ran)
+        try:
+            with self._watch.watching():
+                yield self
+        finally:
+            handle.remove()
 
     def _take(self, site: Site, output: torch.Tensor) -> None:
-        if hasattr(self._modules.get(site.module), "leaky_activation"):
+        if site.module in self._arms:
             self._outputs.setdefault(site.name, _Outputs()).add(output)
 
-    def _ran(self, name: str, module: nn.Module, inputs: object, output: object) -> None:
-        if weights := _weights(module):
+    def _ran(self, module: nn.Module, inputs: object, output: object) -> None:
+        name = self._names.get(module)
+        if name is not None and name not in self.layers and (weights := _weights(module)):
             self.layers[name] = weights
 
 
@@ -83,7 +90,7 @@ def _weights(module: nn.Module) -> list[torch.Tensor]:
     """Return a layer's own weight matrices; of an embedding none, for a look-up is no layer of the depth."""
     if isinstance(module, nn.Embedding | ParametrizationList):
         return []
-    own: list[torch.Tensor] = list(module.parameters(recurse=False))
+    own: list[torch.Tensor] = [parameter for parameter in module._parameters.values() if parameter is not None]
     if isinstance(module, nn.MultiheadAttention):
         own.append(module.out_proj.weight)  # applied without calling out_proj
     parametrizations = getattr(module, "parametrizations", None)  # weight_norm and its kin keep the weights there
@@ -107,13 +114,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def measure(task: Task, model: nn.Module, probe: Probe, train: Data, test: Data) -> Epoch:
     """Return the network's state over the whole training and test sets. Gradients are cleared afterwards."""
     with evaluating(model):
-        with probe.watching():
-            model.zero_grad()
-            train_loss, train_score = _pass(task, model, train, backward=True)
+        probe.restart()
+        model.zero_grad()
+        train_loss, train_score = _pass(task, model, train, probe)
         gradient = tuple(_norm(weights) for weights in probe.layers.values())
         model.zero_grad()
-        with torch.no_grad():
-            test_loss, test_score = _pass(task, model, test, backward=False)
+        test_loss, test_score = _pass(task, model, test)
     sites = probe.sites.values()
     return Epoch(
         train_loss=finite(train_loss),
@@ -127,15 +133,16 @@ def measure(task: Task, model: nn.Module, probe: Probe, train: Data, test: Data)
     )
 
 
-def _pass(task: Task, model: nn.Module, data: Data, *, backward: bool) -> tuple[float, float]:
-    """Return mean loss and score over a data set; with ``backward``, add up the gradient of that mean loss."""
+def _pass(task: Task, model: nn.Module, data: Data, probe: Probe | None = None) -> tuple[float, float]:
+    """Return mean loss and score over a data set; with a probe, watch it, and add up the gradient of that mean loss."""
     x, y = data
     outputs, total = [], 0.0
     size = max(task.batch_size, _CHUNK // x[0].numel())
     for chunk_x, chunk_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
-        output = model(chunk_x)
-        loss = task.loss(output, chunk_y) * (len(chunk_x) / len(x))
-        if backward:
+        with torch.no_grad() if probe is None else probe.watching():
+            output = model(chunk_x)
+            loss = task.loss(output, chunk_y) * (len(chunk_x) / len(x))
+        if probe is not None:
             torch.autograd.backward(loss)
         total += loss.item()
         outputs.append(output.detach())

@@ -91,7 +91,6 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._outputs = outputs
         self._plans: dict[Any, _Plan] = {}
         self._model, self._root = model, root
-        self._looking = ExitStack()
         self._note_what_hides(model)
 
     @property
@@ -116,7 +115,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
             torch.backends.mha.set_fastpath_enabled(False)  # it would hide the activation of nn.TransformerEncoderLayer
             stack.enter_context(self._names.following())
-            stack.callback(self._looking.close)  # what an interrupt has left
+            stack.enter_context(self)
             yield
 
     def begin(self, inputs: Any) -> None:
@@ -130,9 +129,9 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run an operation, and look at it. Called within forward passes of the model alone."""
+        """Run an operation, and look at it if it belongs to a forward pass of the model."""
         kwargs = kwargs or {}
-        if torch._C._current_graph_task_id() != -1:  # a backward pass is running
+        if not self._names.inside or torch._C._current_graph_task_id() != -1:  # -1: no backward pass is running
             return func(*args, **kwargs)
         plan = self._plans.get(func) or self._planned(func)
         if plan.composite:
@@ -196,13 +195,8 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._sites.begin(self._origins.begin(inputs))
         if self._gradients:
             self._gradients.begin()
-        self._looking.close()
-        self._looking.enter_context(
-            self
-        )  # it costs a little at each operation, so not in the backward pass nor outside
 
     def _end(self) -> None:
-        self._looking.close()
         if self._gradients:
             self._gradients.ask()
 
