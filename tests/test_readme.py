@@ -21,8 +21,11 @@ README = (ROOT / "README.md").read_text("utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def test_the_two_commands_stand_there() -> None:
@@ -41,7 +44,8 @@ def test_the_python_version_is_the_one_required() -> None:
 
 
 def test_every_command_is_understood(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = re.findall(r"leaky (\w+)((?: +(?!&&)[^\n#&|`]+)?)", "".join(blocks("sh")))
+    shell = "".join(blocks("sh") + [b for page in PAGES for b in blocks("sh", page.read_text("utf-8"))])
+    commands = re.findall(r"leaky (\w+)((?: +(?!&&)[^\n#&|`]+)?)", shell)
     assert commands
     for verb, rest in commands:
         assert main([verb, "--help"]) == 0
@@ -91,7 +95,8 @@ def test_the_other_examples_print_what_they_say(tmp_path: Path) -> None:
         assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
 
 
-def test_links_within_the_project_lead_somewhere() -> None:
-    for target in re.findall(r'\]\((?!https?:|#)([^)]+)\)|src(?:set)?="(?!https?:)([^"]+)"', README):
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_links_within_the_project_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r'\]\((?!https?:|#)([^)]+)\)|src(?:set)?="(?!https?:)([^"]+)"', page.read_text("utf-8")):
         path = next(filter(None, target))
-        assert (ROOT / path).exists(), path
+        assert (page.parent / path).exists(), path

@@ -4,13 +4,8 @@ The trace is by PyTorch's function mode, which sees the functions and methods th
 they come down to.
 """
 
-import importlib
-import importlib.machinery
-import sys
-import types
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -286,45 +281,3 @@ def test_the_sites_are_those_of_an_independent_trace(name: str) -> None:
 def test_the_trace_itself_counts() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.ReLU6(), nn.Hardtanh(), nn.PReLU(), nn.GELU())
     assert counted(model, {"input": torch.randn(2, 3)}) == {"relu": 1, "relu6": 1, "hardtanh": 1, "prelu": 1, "gelu": 1}
-
-
-def load(module: str, monkeypatch: pytest.MonkeyPatch, **attributes: object) -> types.ModuleType:
-    """Load a module of an installed package, without what its packages import (for sound, or images)."""
-    parts = module.split(".")
-    spec = importlib.machinery.PathFinder.find_spec(parts[0])
-    if spec is None or spec.origin is None:
-        pytest.skip(f"{parts[0]} is not installed")
-    root = Path(spec.origin).parent
-    for depth in range(1, len(parts)):
-        package = types.ModuleType(".".join(parts[:depth]))
-        package.__path__ = [str(root.joinpath(*parts[1:depth]))]
-        vars(package).update(attributes)
-        monkeypatch.setitem(sys.modules, package.__name__, package)
-    monkeypatch.delitem(sys.modules, module, raising=False)
-    return importlib.import_module(module)
-
-
-def test_crepe_calls_relu_as_a_function_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    crepe = load("torchcrepe.model", monkeypatch, PITCH_BINS=360).Crepe("tiny").eval()
-    sites = watched(crepe, {"x": torch.randn(4, 1024)})
-    assert Counter(site.kind for site, _ in sites.values()) == {"relu": 6, "sigmoid": 1}
-    assert [site.fed_by for site, _ in sites.values()] == [*(f"conv{i}" for i in range(1, 7)), "classifier"]
-    assert [site.units for site, _ in sites.values()] == [128, 16, 16, 16, 32, 64, 360]
-    assert {evidence.samples for _, evidence in sites.values()} == {8}
-
-
-def test_the_learned_slopes_of_facenet(monkeypatch: pytest.MonkeyPatch) -> None:
-    helpers = types.ModuleType("facenet_pytorch.models.utils.detect_face")
-    helpers.detect_face = helpers.extract_face = None  # type: ignore[attr-defined]
-    load("facenet_pytorch.models.utils.download", monkeypatch)
-    monkeypatch.setitem(sys.modules, helpers.__name__, helpers)
-    networks = load("facenet_pytorch.models.mtcnn", monkeypatch)
-    slopes = []
-    for network, size in ((networks.PNet(), 30), (networks.RNet(), 24), (networks.ONet(), 48)):
-        for site, _ in watched(network.eval(), {"x": torch.randn(2, 3, size, size)}).values():
-            assert (site.kind, site.form, site.judged, site.note) == ("prelu", "nn.PReLU", True, "")
-            assert isinstance(site.slope, tuple)
-            assert len(site.slope) == site.units
-            slopes.append(site.slope)
-    assert len(slopes) == 12
-    assert (round(min(map(min, slopes)), 2), round(max(map(max, slopes)), 2)) == (-1.28, 1.30)
