@@ -359,7 +359,7 @@ def test_check_finds_the_dead_unit(checked: Path, capsys: pytest.CaptureFixture[
 def test_check_that_finds_nothing_exits_0(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check("alive.py:network", "--data", "alive.py:loader", "--loss", "model") == 2
     assert check("alive.py:network", "--data", "alive.py:loader") == 0
-    assert "0 of 8 units are dead, at 1 site on 200 samples; 0 problems" in capsys.readouterr().out
+    assert "0 of 8 units at 1 site are dead on 200 samples; 0 problems" in capsys.readouterr().out
 
 
 def test_check_as_json_with_report(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -146,9 +146,13 @@ def test_slopes_see_the_same_networks_and_inputs() -> None:
 
 def test_networks_run_as_training_will_run_them() -> None:
     """BatchNorm normalises by the batch, so that a bias before it kills nothing; dropout silences nothing."""
-    layers = [nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Dropout(0.99), nn.ReLU()]
-    nn.init.constant_(layers[0].bias, -9)
-    assert at_birth(lambda: nn.Sequential(*layers), X, networks=3, slopes=[0.0])[0.0].unit.value == 0
+
+    def network() -> nn.Module:
+        layer = nn.Linear(2, 8)
+        nn.init.constant_(layer.bias, -9)
+        return nn.Sequential(layer, nn.BatchNorm1d(8), nn.Dropout(0.99), nn.ReLU())
+
+    assert at_birth(network, X, networks=3, slopes=[0.0])[0.0].unit.value == 0
 
 
 def test_random_numbers_are_left_alone_and_seeds_count() -> None:
@@ -200,3 +204,13 @@ def test_bad_arguments(arguments: dict[str, object], text: str) -> None:
 def test_bad_bound() -> None:
     with pytest.raises(ValueError, match="width: 0; expected at least 1"):
         born_dead_bound(0, 3)
+
+
+def test_a_factory_with_a_seed_of_its_own_is_told() -> None:
+    def same() -> nn.Module:
+        torch.manual_seed(3)
+        return nn.Sequential(nn.Linear(2, 4), nn.ReLU())
+
+    with pytest.raises(ValueError, match=r"^factory: it made the same weights twice; expected new"):
+        at_birth(same, torch.randn(8, 2), networks=2)
+    assert at_birth(same, torch.randn(8, 2), networks=1).networks == 1

@@ -81,7 +81,7 @@ def test_json_has_no_nan(see: See, checked: Checked) -> None:
 def test_printed_it_is_a_short_table(see: See, checked: Checked) -> None:
     x = np.stack([np.sin(np.arange(500)), -1 - np.sin(np.arange(500))], axis=1)
     text = repr(checked(see("layer1.0.relu", x), see("evil\x1b[31m\n" + "long." * 30, x)))
-    assert text.splitlines()[0] == ("Net: 2 of 4 units are dead, at 2 sites on 500 samples; 2 problems and 0 remarks.")
+    assert text.splitlines()[0] == ("Net: 2 of 4 units at 2 sites are dead on 500 samples; 2 problems and 0 remarks.")
     assert text.splitlines()[2].split() == ["layer1.0.relu", "2", "1", "0", "25.0", "%"]
     assert max(map(len, text.splitlines()[1:])) <= 80
     assert "\x1b" not in text

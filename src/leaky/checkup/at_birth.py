@@ -147,7 +147,7 @@ def at_birth(
         progress: called with the number of networks done, and of all, after each.
 
     Raises:
-        ValueError: there are no networks, slopes or inputs.
+        ValueError: there are no networks, slopes or inputs, or the factory draws the same weights whatever the seed.
     """
     from leaky.torch.watch import watch
 
@@ -157,11 +157,18 @@ def at_birth(
     if not tallies:
         raise ValueError("slopes: none; expected at least one")
     takes_activation = _takes_activation(factory)
+    first: list[torch.Tensor] = []
     with _random_state_kept(), torch.no_grad():
         for number in range(networks):
             for slope, tally in tallies.items():
                 _seed(seed + number)  # the same network for each slope
                 network = _built(factory, slope if takes_activation else None)
+                weights = list(network.parameters())
+                if number == 1 and weights and _alike(weights, first):
+                    raise ValueError(
+                        "factory: it made the same weights twice; expected new ones each time, drawn without a seed of its own"
+                    )
+                first = first or [weight.clone() for weight in weights]
                 x = _batch(inputs)
                 with watch(network) as seen, nullcontext() if takes_activation else _Sloped(slope):
                     output = network(x)
@@ -169,6 +176,10 @@ def at_birth(
             if progress is not None:
                 progress(number + 1, networks)
     return AtBirth(networks, len(x), tuple(tally.birth(slope) for slope, tally in tallies.items()))
+
+
+def _alike(these: Sequence[torch.Tensor], those: Sequence[torch.Tensor]) -> bool:
+    return len(these) == len(those) and all(map(torch.equal, these, those))
 
 
 def _takes_activation(factory: Factory) -> bool:

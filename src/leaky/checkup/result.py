@@ -82,10 +82,10 @@ class Check:
             return f"No activation sites were seen on {samples}."
         units = sum(seen.site.units for seen in self.judged.values())
         dead = sum(int(seen.dead.sum()) for seen in self.judged.values())
-        says = f"{dead:,} of {counted(units, 'unit')} {'is' if dead == 1 else 'are'} dead"
+        where = f"{dead:,} of {counted(units, 'unit')} at {counted(len(self.judged), 'site')}"
         problems, remarks = len(self.problems), len(self.findings) - len(self.problems)
-        where = f"at {counted(len(self.judged), 'site')} on {samples}"
-        return f"{says}, {where}; {counted(problems, 'problem')} and {counted(remarks, 'remark')}."
+        says = f"{'is' if dead == 1 else 'are'} dead on {samples}"
+        return f"{where} {says}; {counted(problems, 'problem')} and {counted(remarks, 'remark')}."
 
     def __repr__(self) -> str:
         names = [plain(name) for name in self.judged]

@@ -27,7 +27,7 @@ SATURATED = 0.95
 class RarelyActive(SiteRule):
     """A unit is active on less than 1 % of the samples, but on some.
 
-    It may stand for something rare, or be about to die: see whether the number falls during training. A slope below 0
+    It may stand for something rare, or be about to die: see whether the number falls during training. A negative slope
     lets it learn from the other samples too.
     """
 

@@ -36,7 +36,7 @@ class GradientRule(Rule):
 class VanishingGradient(GradientRule):
     """The gradient at the first site is less than a thousandth of that at the last.
 
-    The first layers hardly learn. Replace sigmoid and tanh by a rectifier with a slope below 0, initialise for it, and
+    The first layers hardly learn. Replace sigmoid and tanh by a rectifier with a negative slope, initialise for it, and
     add skip connections or normalisation.
     """
 

@@ -44,7 +44,7 @@ class Silence(SiteRule):
 class Dead(Silence):
     """A unit was active on no sample.
 
-    A dead ReLU unit gets no gradient, so training on such data does not bring it back. Give it a slope below 0 (Leaky
+    A dead ReLU unit gets no gradient, so training on such data does not bring it back. Give it a negative slope (Leaky
     ReLU, 0.01 to 0.2) and train on; to keep units from dying, lower the learning rate or put normalisation before the
     activation. Left as it is, it can be removed: on such inputs the output stays the same.
     """
@@ -62,7 +62,7 @@ class DeadAtBirth(Silence):
 
     It will not learn unless layers before it move. Initialise for the activation that is used (He et al. 2015: variance
     2 / ((1 + slope²) · inputs), biases 0), normalise the inputs, make narrow layers wider, or give the activation a
-    slope below 0: then no unit is born dead.
+    negative slope: then no unit is born dead.
     """
 
     code, title = "L004", "units dead at birth"
@@ -76,7 +76,7 @@ class DeadAtBirth(Silence):
 class ProvedDead(SiteRule):
     """A unit cannot be active, whatever the input in the range.
 
-    No data in this range will ever change it, and without a slope below 0 no training step does, unless the layers
+    No data in this range will ever change it, and without a negative slope no training step does, unless the layers
     before it move. Remove it, or replace the activation by one with a slope and train on.
     """
 
