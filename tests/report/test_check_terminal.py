@@ -27,7 +27,7 @@ def test_a_line_a_site_and_the_findings(see: See, checked: Checked) -> None:
     assert max(map(len, lines)) <= 80
     assert lines[1].split() == ["layer1.relu", "3", "1", "1", "━━────────", "16.8", "%"]
     assert lines[2].split()[:4] == ["gate", "3", "–", "–"]
-    assert "Net: 1 of 6 units is dead, at 2 sites on 1,000 samples; 1 problem and 1 remark." in text
+    assert "Net: 1 of 6 units at 2 sites is dead on 1,000 samples; 1 problem and 1 remark." in text
     assert text.index("L003 dead units · layer1.relu: 0") < text.index("L005 rarely active units · layer1.relu: 1")
     assert text.index("What to do") < text.index("a note")
 

@@ -29,6 +29,7 @@ def on_ranks(windows: list[Any], folder: Path) -> list[dict[str, Any]]:
     processes = [
         subprocess.Popen(
             [sys.executable, "-W", "error", str(SCRIPT), str(rank), *arguments],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -39,8 +40,10 @@ def on_ranks(windows: list[Any], folder: Path) -> list[dict[str, Any]]:
     try:
         told = []
         for process in processes:
-            out, err = process.communicate(timeout=120)
-            assert process.returncode == 0, err
+            assert process.stdout is not None
+            assert process.stderr is not None
+            out = process.stdout.readline()  # not for ever: a rank that is left alone gives up after a minute
+            assert out, process.stderr.read()
             told.append(json.loads(out))
         return told
     finally:
