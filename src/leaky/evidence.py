@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -198,12 +199,17 @@ def batch_statistics_at(
     return Batch(samples, samples * before * after, block[:5], numbers[:2], numbers[2:])
 
 
+@functools.cache  # a type's name is slow to come by
+def _type(dtype: np.dtype[Any]) -> int | None:
+    return _core.TYPES.get(dtype.name if dtype.isnative else "")
+
+
 def batch_statistics_of(x: NDArray[Any], axis: int | None, limits: tuple[float, float]) -> Batch:
     """Return what ``batch_statistics`` does, by the compiled core: an array of another type than the core's as float64.
 
     An array that is contiguous with its units on the last axis, as images of channels-last memory are, is not copied.
     """
-    dtype = _core.TYPES.get(x.dtype.name if x.dtype.isnative else "")
+    dtype = _type(x.dtype)
     x = np.asarray(x, np.float64 if dtype is None else None)
     if axis is not None and not x.flags.c_contiguous:
         last = np.moveaxis(x, axis, -1)
