@@ -169,5 +169,5 @@ class Activation:
         }
         module = makers[self.name](*self.parameters)
         # A plain attribute, so that it survives deepcopy and pickle: measurements look for it.
-        module.leaky_activation = str(self)  # type: ignore[assignment]
+        module.leaky_activation = str(self)  # type: ignore[assignment]  # modules declare tensors and modules
         return module

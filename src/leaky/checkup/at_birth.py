@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from leaky.activation import Activation
 from leaky.function import real_slope
+from leaky.torch.randomness import random_state_kept, seed_all
 
 if TYPE_CHECKING:
     from leaky.evidence import Evidence, Site
@@ -158,10 +158,10 @@ def at_birth(
         raise ValueError("slopes: none; expected at least one")
     takes_activation = _takes_activation(factory)
     first: list[torch.Tensor] = []
-    with _random_state_kept(), torch.no_grad():
+    with random_state_kept(), torch.no_grad():
         for number in range(networks):
             for slope, tally in tallies.items():
-                _seed(seed + number)  # the same network for each slope
+                seed_all((seed + number) % 2**32)  # the same network for each slope
                 network = _built(factory, slope if takes_activation else None)
                 weights = list(network.parameters())
                 if number == 1 and weights and _alike(weights, first):
@@ -214,11 +214,11 @@ def _batch(inputs: Inputs) -> Tensor:
     return values
 
 
-class _Sloped(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Sloped(TorchDispatchMode):
     """Gives ReLU and LeakyReLU another negative slope while it is on."""
 
     def __init__(self, slope: float) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's is untyped
         self._slope = slope
 
     @classmethod
@@ -317,29 +317,11 @@ def _chance(shares: Sequence[float]) -> Chance:
     """
     from scipy.stats import beta
 
-    n, p = len(shares), float(np.mean(shares))
+    n, p = float(len(shares)), float(np.mean(shares))
     variance = float(np.var(shares, ddof=1)) if n > 1 else 0.0
     if 0 < variance < p * (1 - p):
-        n = n * p * (1 - p) / variance  # type: ignore[assignment]
+        n *= p * (1 - p) / variance
     count = n * p
     low = float(beta.ppf(0.025, count, n - count + 1)) if p > 0 else 0.0
     high = float(beta.ppf(0.975, count + 1, n - count)) if p < 1 else 1.0
     return Chance(p, low, high)
-
-
-@contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """Put the global random states of Python, NumPy and PyTorch back at the end."""
-    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global state is what it is about
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(legacy)  # noqa: NPY002
-
-
-def _seed(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002
-    torch.manual_seed(seed)

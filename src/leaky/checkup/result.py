@@ -147,12 +147,14 @@ def _merged(one: Check, other: Check) -> Check:
         name: _both(one.sites.get(name), other.sites.get(name), proofs=same)
         for name in dict.fromkeys((*one.sites, *other.sites))
     }
-    known = one.inputs is not None and other.inputs is not None and one.inputs.units == other.inputs.units
+    inputs = None
+    if one.inputs is not None and other.inputs is not None and one.inputs.units == other.inputs.units:
+        inputs = _summed(one.inputs, other.inputs)
     return replace(
         one,
         samples=one.samples + other.samples,
         sites=sites,
-        inputs=_summed(one.inputs, other.inputs) if known else None,  # type: ignore[arg-type]  # neither is None
+        inputs=inputs,
         notes=tuple(notes),
         loss=one.loss and other.loss,
         input_range=one.input_range if same else None,

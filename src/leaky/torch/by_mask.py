@@ -53,7 +53,7 @@ def observed() -> bool:
 
 def _only_default_devices() -> bool:
     """Say whether the function modes are those of ``torch.set_default_device``, which follow nothing but factories."""
-    stack: list[Any] = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]  # PyTorch's is untyped
+    stack: list[Any] = _get_current_function_mode_stack()
     return all(isinstance(mode, DeviceContext) for mode in stack)
 
 

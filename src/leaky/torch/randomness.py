@@ -1,4 +1,4 @@
-"""The random numbers of a trial: all that a network may draw from, seeded, and the caller's put back."""
+"""The global random numbers that a network may draw from: seeded, and the caller's put back."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ import torch
 @contextmanager
 def random_state_kept() -> Iterator[None]:
     """Put the global random states of Python, NumPy and PyTorch back at the end."""
-    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global state is what it is about
+    python, legacy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     try:
-        with torch.random.fork_rng(devices=[]):
-            yield
+        yield
     finally:
         random.setstate(python)
-        np.random.set_state(legacy)  # noqa: NPY002
+        np.random.set_state(legacy)
+        torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
 
 
 def seed_all(seed: int) -> None:
     """Seed the global random numbers of Python, NumPy and PyTorch; ``seed`` is below 2³²."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)
     torch.manual_seed(seed)

@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from leaky.activation import Activation
-from leaky.trials.randomness import random_state_kept
+from leaky.torch.randomness import random_state_kept
 from leaky.trials.task import Task
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from leaky.activation import Activation
+from leaky.torch.randomness import random_state_kept, seed_all
 from leaky.trials.environment import environment
 from leaky.trials.measure import Probe, evaluating
-from leaky.trials.randomness import random_state_kept, seed_all
 from leaky.trials.task import Task, TaskError
 from leaky.trials.training import one_thread
 from leaky.user_code import in_one_line

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from leaky.activation import Activation
+from leaky.torch.randomness import random_state_kept, seed_all
 from leaky.trials.measure import Data, Probe, measure
-from leaky.trials.randomness import random_state_kept, seed_all
 from leaky.trials.record import Epoch, Trial
 from leaky.trials.task import Task
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,9 +29,9 @@ class GradientRule(Rule):
         norms = {name: g for name, seen in check.judged.items() if (g := seen.gradient) is not None}
         return self._compare(norms, check) if check.loss and len(norms) > 1 else None
 
+    @abstractmethod
     def _compare(self, norms: dict[str, float], check: Check) -> tuple[Finding, ...]:
         """Return what the gradients at the first and the last site tell."""
-        raise NotImplementedError
 
 
 class VanishingGradient(GradientRule):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 FEW_SAMPLES = 100
 
 
-class Rule:
+class Rule(ABC):
     """A rule: its code, its title, and in the docstring of its class, after the first line, the remedy."""
 
     code: ClassVar[str]
@@ -29,9 +30,9 @@ class Rule:
         """What to do about it."""
         return " ".join((type(self).__doc__ or "").partition("\n\n")[2].split())
 
+    @abstractmethod
     def look(self, check: Check) -> tuple[Finding, ...] | None:
         """Return what the check shows of this kind; None where the rule does not apply to it."""
-        raise NotImplementedError
 
     def finding(
         self, severity: Severity, text: str, seen: Seen | None = None, units: Bools | None = None, **more: Any
@@ -57,9 +58,9 @@ class SiteRule(Rule):
         """Return what is found at the sites, at most one finding each."""
         return tuple(found for seen in check.judged.values() for found in self._look_at(seen, check))
 
+    @abstractmethod
     def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
         """Yield the finding at one site, if there is one."""
-        raise NotImplementedError
 
 
 def some_of(units: Bools) -> str:

@@ -62,7 +62,7 @@ def ranged(lower: ArrayLike | Tensor, upper: ArrayLike | Tensor, dtype: torch.dt
     # Memory for each element: networks may overwrite their input.
     low, high = (
         end.clone(memory_format=torch.contiguous_format)
-        for end in torch.broadcast_tensors(_tensor(lower), _tensor(upper))  # type: ignore[no-untyped-call]
+        for end in torch.broadcast_tensors(_tensor(lower), _tensor(upper))
     )
     for name, end in (("lower", low), ("upper", high)):
         if not bool(end.isfinite().all()):

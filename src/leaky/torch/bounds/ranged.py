@@ -41,7 +41,7 @@ class Ranged(Tensor):
     #: why nothing is known where nothing is
     reason: str
 
-    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # PyTorch's own way to say so
 
     @staticmethod
     def __new__(cls, bounds: Interval, dtype: torch.dtype, reason: str = "") -> Self:
@@ -58,7 +58,7 @@ class Ranged(Tensor):
         self.bounds, self.reason = bounds, reason
         return self
 
-    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]  # PyTorch gives the contents as an argument
         return f"Ranged({tuple(self.shape)}, {self.dtype}, {self.reason or 'known'})"
 
     def data_ptr(self) -> int:
@@ -66,7 +66,7 @@ class Ranged(Tensor):
         return self.bounds.lower.data_ptr()
 
     @classmethod
-    def __torch_dispatch__(  # type: ignore[override]
+    def __torch_dispatch__(  # type: ignore[override]  # PyTorch's is untyped
         cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Return the operation's results as ranges."""

@@ -15,7 +15,7 @@ else:
     from lightning.pytorch import Callback
 
 
-class LightningMonitor(Callback):  # type: ignore[misc]
+class LightningMonitor(Callback):  # type: ignore[misc]  # Lightning need not be installed
     """Follows the dead units of a LightningModule: ``Trainer(callbacks=[LightningMonitor()])``.
 
     What runs from the start of a batch to the first backward pass is one forward pass of the module. A window is an

@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 from leaky.torch.monitor import Monitor, world
 
 
-class TransformersMonitor(TrainerCallback):  # type: ignore[misc]
+class TransformersMonitor(TrainerCallback):  # type: ignore[misc]  # transformers need not be installed
     """Follows the dead units of a model in training: ``Trainer(callbacks=[TransformersMonitor()])``.
 
     A window is an epoch. Several processes count together.

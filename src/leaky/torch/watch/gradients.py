@@ -28,7 +28,7 @@ class _Awaited:
             return False
         if output.grad_fn is None:
             return True
-        output.register_hook(self._take)  # type: ignore[no-untyped-call]
+        output.register_hook(self._take)
         return False
 
     def _take(self, gradient: Tensor) -> None:

@@ -55,7 +55,7 @@ class _Plan:
     composite: bool
 
 
-class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Watch(TorchDispatchMode):
     """What has been seen of a model's activation sites, in one stretch of :meth:`watching` or several.
 
     Args:
@@ -79,7 +79,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs: Callable[[Site, Tensor], None] | None = None,
         statistics: Statistics = statistics,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's is untyped
         root = unwrapped(model)
         #: what could not be seen, and why
         self.notes: list[str] = []

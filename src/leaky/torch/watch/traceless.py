@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import numpy as np
 import torch
 from torch import nn
+
+from leaky.torch.randomness import random_state_kept
 
 
 @contextmanager
@@ -20,7 +20,8 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     looked after: nothing short of a copy of them could undo a forward pass that changes them.
     """
     with ExitStack() as stack:
-        for keep in (_randomness, _switches, _gradients, _buffers, _flags):
+        stack.enter_context(random_state_kept())
+        for keep in (_switches, _gradients, _buffers, _flags):
             keep(model, stack)
         model.eval()
         yield
@@ -63,14 +64,6 @@ def _gradients(model: nn.Module, stack: ExitStack) -> None:
     stack.callback(restore)
     for parameter, _ in kept:
         parameter.grad = None
-
-
-def _randomness(model: nn.Module, stack: ExitStack) -> None:
-    stack.callback(random.setstate, random.getstate())
-    stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002 - the global state is what it is about
-    stack.callback(torch.set_rng_state, torch.get_rng_state())
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        stack.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
 
 
 def _switches(model: nn.Module, stack: ExitStack) -> None:
