@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,27 @@ def test_idle_threads_take_no_time() -> None:
     before = time.process_time()
     time.sleep(0.5)
     assert time.process_time() - before < 0.1
+
+
+ELSEWHERE = """
+import os
+import numpy as np
+import leaky
+
+leaky.set_num_threads(2)
+before = set(os.listdir("/proc/self/task"))
+leaky.leaky_relu(np.ones(1 << 20, np.float32))
+(worker,) = set(os.listdir("/proc/self/task")) - before
+cores = os.sched_getaffinity(0)
+left = cores - os.sched_getaffinity(int(worker))
+print(len(left), len(cores))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not show a process's threads")
+def test_a_worker_keeps_off_the_callers_core() -> None:
+    left, cores = map(int, python(ELSEWHERE).stdout.split())
+    assert left == (1 if cores > 1 else 0)
 
 
 FORKS = """
