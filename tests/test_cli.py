@@ -389,7 +389,7 @@ def test_check_of_networks_at_birth(checked: Path, capsys: pytest.CaptureFixture
     assert check("born.py:born", "--data", "d.npz", "--at-birth", "20") == 0
     out, err = capsys.readouterr()
     assert max(map(len, out.splitlines())) <= 80
-    assert out.startswith("Born dead, of 20 networks on 64 samples")
+    assert out.startswith("Born dead, of 20 networks on 300 samples")
     assert [line.split()[0] for line in out.splitlines()[2:6]] == ["0", "0.01", "0.1", "0.2"]
     assert " 0.0 (0.0–" in out.splitlines()[3]
     assert err == ""

@@ -22,7 +22,7 @@ constexpr std::size_t kNumbersOfPiece = std::size_t(1) << 16;
 constexpr std::size_t kUnitsSideBySide = 64;  // whole lines of cache
 
 // In bytes. From there on a second thread brings more than waking it costs.
-constexpr std::size_t kParallel = std::size_t(1) << 20;
+constexpr std::size_t kParallel = std::size_t(1) << 18;
 
 constexpr std::size_t divided(std::size_t count, std::size_t by) { return (count + by - 1) / by; }
 

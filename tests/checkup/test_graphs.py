@@ -51,6 +51,7 @@ def test_it_finds_what_is_found_in_pytorch(
     check = leaky.check(
         {"proto": model, "path": path, "text": str(path)}[form],
         (x, np.zeros(300)),
+        batch_size=64,
         progress=lambda done, total: steps.append((done, total)),
     )
     twin = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())

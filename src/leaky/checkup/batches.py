@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from operator import length_hint
 from typing import Any
 
+from leaky.checkup.batch_size import batch_size_for
 from leaky.checkup.errors import CheckError
 
 _EXPECTED = "expected an array, a tuple (x, y) or a dict of arguments"
-
-#: samples in a batch where an array is split: some of a convolution network's activations must fit in memory
-BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ def batches(data: Any, batch_size: int | None = None) -> tuple[Iterable[Batch], 
     Args:
         data: one array or tensor, a tuple of them (the last is the target), or a dict of them, which are split; or any
             iterable of batches, each of one of these forms (a list of them counts as a tuple).
-        batch_size: of the split.
+        batch_size: of the split; None for what suits the size of a sample.
 
     Raises:
         CheckError: a :class:`ValueError`; the data are none of these or empty, or there is a batch size for what comes in batches. What
@@ -45,7 +43,7 @@ def batches(data: Any, batch_size: int | None = None) -> tuple[Iterable[Batch], 
     if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
         raise CheckError(f"batch_size: {batch_size!r}; expected a whole number of at least 1")
     if _is_whole(data):
-        return _split(_batch(data, "data"), batch_size or BATCH_SIZE)
+        return _split(_batch(data, "data"), batch_size)
     if batch_size is not None:
         raise CheckError(f"batch_size: {batch_size}, while the data come in batches; expected none")
     streams = isinstance(data, Iterable) and not isinstance(data, str | bytes | Mapping)
@@ -86,12 +84,14 @@ def _batch(data: Any, what: str) -> Batch:
     return batch
 
 
-def _split(whole: Batch, size: int) -> tuple[Iterator[Batch], int]:
-    arrays = (*whole.positional, *whole.named.values(), *([] if whole.target is None else [whole.target]))
+def _split(whole: Batch, batch_size: int | None) -> tuple[Iterator[Batch], int]:
+    inputs = (*whole.positional, *whole.named.values())
+    arrays = (*inputs, *([] if whole.target is None else [whole.target]))
     lengths = {len(a) if len(a.shape) else -1 for a in arrays}
     if len(lengths) > 1:
         raise CheckError(f"data: arrays of {' and '.join(map(str, sorted(lengths)))} samples; expected as many in each")
     (samples,) = lengths
+    size = batch_size or batch_size_for(inputs)
 
     def pieces() -> Iterator[Batch]:
         for start in range(0, samples, size):

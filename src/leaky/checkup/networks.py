@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from leaky import wording
-from leaky.checkup.batches import BATCH_SIZE, Batch, batches
+from leaky.checkup.batch_size import OF_A_DATA_SET
+from leaky.checkup.batches import Batch, batches
 from leaky.checkup.errors import CheckError
 from leaky.checkup.layers import read_layer
 from leaky.checkup.losses import Loss, named_loss
@@ -44,7 +45,7 @@ def check_network(
 ) -> Check:
     """Run the network on the data and return what was seen; see :func:`leaky.check`."""
     if isinstance(data, torch.utils.data.Dataset) and not isinstance(data, torch.utils.data.IterableDataset):
-        data, batch_size = torch.utils.data.DataLoader(data, batch_size or BATCH_SIZE), None
+        data, batch_size = torch.utils.data.DataLoader(data, batch_size or OF_A_DATA_SET), None
     stream, total = batches(data, batch_size)
     model = unwrapped(model)  # watched, it would not run compiled, nor on many devices, anyway
     run = _Run(model, None if loss is None else named_loss(loss))

@@ -41,7 +41,8 @@ def check(
         loss: to see gradients too: ``"cross_entropy"``, ``"mse"``, ``"l1"``, ``"bce"`` (of logits), ``"nll"``,
             ``"model"`` (the attribute ``loss`` of what the network returns), or a function of the output and the
             target (of a dict: the dict) that returns a scalar tensor. Without it no gradient is computed.
-        batch_size: for data that are not in batches (default 64).
+        batch_size: for data that are not in batches. None: as many as make half a million numbers, from 8 to 1,024 (of
+            tokens fewer; 64 of a PyTorch data set).
         input_range: the lowest and the highest number in any input, for which units are to be proved dead, or
             ``"data"`` for those of the data seen. It takes the time of some hundred samples; None proves nothing.
         trained: False if the network is as it was made: what is dead then is dead at birth.

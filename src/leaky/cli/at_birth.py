@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def show_at_birth(
-    model: str, data: str, networks: int, *, batch: int, trust: bool, memory: int | None, as_json: bool
+    model: str, data: str, networks: int, *, batch: int | None, trust: bool, memory: int | None, as_json: bool
 ) -> int:
     """Build the user's network many times and say how likely it is to be born dead; return the exit code."""
     from leaky.checkup.at_birth import at_birth

@@ -32,7 +32,9 @@ def check(
     loss: Annotated[
         str | None, typer.Option(help="See gradients too: cross_entropy, mse, l1, bce, nll, or model.")
     ] = None,
-    batch: Annotated[int, typer.Option(help="Samples in a batch.")] = 64,
+    batch: Annotated[
+        int | None, typer.Option(help="Samples in a batch. (default: 8 to 1024, by the size of a sample)")
+    ] = None,
     prove: Annotated[
         bool, typer.Option("--prove", help="Prove units dead for all inputs in the range of the data, by bounds.")
     ] = False,

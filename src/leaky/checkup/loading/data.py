@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leaky.checkup.batch_size import OF_A_DATA_SET, batch_size_for
 from leaky.checkup.loading.archive import members, open_member
 from leaky.checkup.loading.code import is_code, named
 from leaky.checkup.loading.memory import check_size, default_memory
@@ -47,7 +48,9 @@ class Batches:
         return self.count or 0
 
 
-def load_data(spec: str, *, batch_size: int = 32, max_memory: int | None = None, trust: bool = False) -> Batches:
+def load_data(
+    spec: str, *, batch_size: int | None = None, max_memory: int | None = None, trust: bool = False
+) -> Batches:
     """Return the data that a text names, in batches.
 
     Files are read while the batches are gone through, never more than a batch at a time (but arrays in Fortran's order
@@ -63,7 +66,7 @@ def load_data(spec: str, *, batch_size: int = 32, max_memory: int | None = None,
             ``file.py:name`` or ``package.module:name``, where the name is an iterable of batches (a ``DataLoader``), a
             function without arguments that returns one, or, to be cut into batches, an array, tensor or PyTorch data set.
             Its batches come as they are.
-        batch_size: samples in a batch.
+        batch_size: samples in a batch; None for what suits the size of a sample, see :func:`leaky.check`.
         max_memory: what a batch may take, in bytes; by default half of the machine's memory.
         trust: run a file that does not lie on the import path. It holds for this call only: nothing is remembered.
 
@@ -71,7 +74,7 @@ def load_data(spec: str, *, batch_size: int = 32, max_memory: int | None = None,
         LoadingError: a :class:`ValueError` of one line; there are no such data, they are damaged, too large, or no numbers, or
             the user's code fails. Going through the batches raises it too, where the damage is found only then.
     """
-    if type(batch_size) is not int or batch_size < 1:
+    if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
         raise LoadingError(f"batch_size: {batch_size!r}; expected a whole number of at least 1")
     if is_code(spec):
         return _from_code(spec, batch_size, trust)
@@ -88,7 +91,7 @@ def load_data(spec: str, *, batch_size: int = 32, max_memory: int | None = None,
     raise LoadingError(f"data: {spec!r}; expected {_EXPECTED}")
 
 
-def _from_folder(spec: str, batch_size: int, max_memory: int) -> Batches:
+def _from_folder(spec: str, batch_size: int | None, max_memory: int) -> Batches:
     with reading(f"data: {spec!r}"):
         paths = sorted(path for path in Path(spec).iterdir() if path.suffix.lower() == ".npy")
     if not paths:
@@ -96,7 +99,7 @@ def _from_folder(spec: str, batch_size: int, max_memory: int) -> Batches:
     return _from_files(spec, [existing("data", str(path), "an .npy file") for path in paths], batch_size, max_memory)
 
 
-def _from_files(spec: str, paths: list[Path], batch_size: int, max_memory: int) -> Batches:
+def _from_files(spec: str, paths: list[Path], batch_size: int | None, max_memory: int) -> Batches:
     parts = []
     for path in paths:
         what = f"data: {str(path)!r}"
@@ -117,7 +120,7 @@ def _open(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _from_archive(spec: str, path: Path, batch_size: int, max_memory: int) -> Batches:
+def _from_archive(spec: str, path: Path, batch_size: int | None, max_memory: int) -> Batches:
     what = f"data: {spec!r}"
     found = members(path, what, max_memory)
     odd = [name for name in found if not name.endswith(".npy")]
@@ -141,7 +144,7 @@ def _from_archive(spec: str, path: Path, batch_size: int, max_memory: int) -> Ba
 def _batches(
     spec: str,
     arrays: dict[str, list[Stored]],
-    batch_size: int,
+    batch_size: int | None,
     max_memory: int,
     combine: Callable[[dict[str, NDArray[Any]]], Any],
     targets: str | None = None,
@@ -154,6 +157,8 @@ def _batches(
             raise LoadingError(
                 f"data: {spec!r} has {length:,} samples of {quoted(name)}; expected {samples:,} as of {quoted(first)}"
             )
+    inputs = [parts[0] for name, parts in arrays.items() if name != targets]
+    batch_size = batch_size or batch_size_for(inputs)
     rows = min(batch_size, samples)
     needed = sum(max(part.memory(rows) for part in parts) for parts in arrays.values())
     check_size(f"data: {spec!r}, in batches of {rows},", needed, max_memory, _REMEDY)
@@ -174,7 +179,7 @@ def _converted(values: NDArray[Any], targets: bool) -> NDArray[Any]:
         return values.astype(np.int64 if whole else np.float32)
 
 
-def _from_code(spec: str, batch_size: int, trust: bool) -> Batches:
+def _from_code(spec: str, batch_size: int | None, trust: bool) -> Batches:
     name, thing = named("data", spec, trust)
 
     def make() -> Any:
@@ -192,19 +197,20 @@ def _from_code(spec: str, batch_size: int, trust: bool) -> Batches:
     return Batches(spec, partial(_told, name, loader), _length(loader))
 
 
-def _from_array(spec: str, name: str, array: Any, batch_size: int) -> Batches:
+def _from_array(spec: str, name: str, array: Any, batch_size: int | None) -> Batches:
     if not array.shape or not array.shape[0]:
         raise LoadingError(f"{name} has shape {tuple(array.shape)}; expected at least one sample")
     samples = array.shape[0]
+    batch_size = batch_size or batch_size_for([array])
     pieces = range(0, samples, batch_size)
-    return Batches(spec, lambda: (array[i : i + batch_size] for i in pieces), len(pieces), samples)
+    return Batches(spec, lambda: (array[i : i + pieces.step] for i in pieces), len(pieces), samples)
 
 
-def _cut(made: Any, batch_size: int) -> Any:
+def _cut(made: Any, batch_size: int | None) -> Any:
     """Return a PyTorch data set, which gives one sample after the other, as a loader of batches; others as they are."""
     torch_data = sys.modules.get("torch.utils.data")
     if torch_data is not None and isinstance(made, torch_data.Dataset):
-        return torch_data.DataLoader(made, batch_size)
+        return torch_data.DataLoader(made, batch_size or OF_A_DATA_SET)
     return made
 
 
