@@ -23,7 +23,8 @@ ORDER = [
     {"checkup"},
     {"conversion"},
     {"trials"},
-    {"comparison", "tuning"},
+    {"comparison"},
+    {"tuning"},
     {"report"},
     {"__init__"},  # `import leaky` reaches everything, by its lazy table: for the command line alone
     {"cli"},

@@ -23,7 +23,7 @@ from leaky.user_code import one_line
 
 
 def run_trials(
-    task: Task, pending: Sequence[tuple[Activation, int]], jobs: int | None = None
+    task: Task, pending: Sequence[tuple[Activation, int]], jobs: int | None = None, floor: Sequence[float] = ()
 ) -> Generator[Trial, None, None]:
     """Run every pending trial and yield each as it finishes, in any order.
 
@@ -31,6 +31,7 @@ def run_trials(
         task: sent once to each process, by value, so that all train the same network on the same data.
         pending: activation and seed of each trial.
         jobs: processes at a time; by default as many as the cores this process may use.
+        floor: see :func:`leaky.trials.run_trial`.
 
     Raises:
         TaskError: a training failed, a process was killed, or the task cannot be sent; the trials yielded before are
@@ -41,9 +42,9 @@ def run_trials(
     jobs = min(jobs or joblib.cpu_count(), len(pending))
     if jobs == 1:
         for activation, seed in pending:
-            yield _run(task, activation, seed)
+            yield _run(task, activation, seed, floor)
         return
-    calls = (joblib.delayed(_run_here)(activation, seed) for activation, seed in pending)
+    calls = (joblib.delayed(_run_here)(activation, seed, floor) for activation, seed in pending)
     processes = joblib.parallel_config(
         "loky", inner_max_num_threads=1, initializer=partial(_settle_in, os.getpid(), task)
     )
@@ -88,13 +89,13 @@ def _settle_in(parent: int, task: Task) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _run_here(activation: Activation, seed: int) -> Trial:
-    return _run(_task, activation, seed)
+def _run_here(activation: Activation, seed: int, floor: Sequence[float]) -> Trial:
+    return _run(_task, activation, seed, floor)
 
 
-def _run(task: Task, activation: Activation, seed: int) -> Trial:
+def _run(task: Task, activation: Activation, seed: int, floor: Sequence[float]) -> Trial:
     try:
-        return run_trial(task, activation, seed)
+        return run_trial(task, activation, seed, floor)
     except TaskError:
         raise
     except Exception as error:

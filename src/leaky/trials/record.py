@@ -53,10 +53,14 @@ class Trial:
     layers: tuple[str, ...]
     #: median seconds of a training step (forward, backward, update); timing is the one part that does not repeat
     seconds_per_step: float
+    #: the epoch after which the training was given up as hopeless; ``None`` if it was not
+    stopped: int | None = None
+    #: of PReLU: the slope learned at each site, mean over its channels
+    slopes: tuple[float, ...] = ()
 
     @property
     def score(self) -> float | None:
-        """The metric on the test set after the last epoch; ``None`` if the trial diverged."""
+        """The metric on the test set after the last epoch that was trained; ``None`` if the trial diverged."""
         return None if self.diverged is not None else self.epochs[-1].test_score
 
     def to_dict(self) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Study:
             return
         scores = {step: epoch.test_score for step, epoch in enumerate(trial.epochs)}
         row = create_trial(
-            state=TrialState.FAIL if trial.score is None else TrialState.COMPLETE,
+            state=_state(trial),
             value=trial.score,
             intermediate_values={step: score for step, score in scores.items() if score is not None},
             user_attrs={
@@ -111,6 +111,12 @@ class Study:
             raise TaskError(f"study: {str(self._file)!r} cannot be used ({' '.join(str(cause).split())})") from error
         finally:
             optuna.logging.set_verbosity(level)
+
+
+def _state(trial: Trial) -> TrialState:
+    if trial.score is None:
+        return TrialState.FAIL
+    return TrialState.COMPLETE if trial.stopped is None else TrialState.PRUNED
 
 
 def _sqlite(file: Path) -> RDBStorage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -119,6 +119,15 @@ class Task:
                 f"path: {str(path)!r} has no array {missing[0]!r}; expected x, y and perhaps x_test, y_test"
             )
         return cls(model, **data, **{"name": Path(path).stem, **recipe})
+
+    def for_choosing(self) -> Task:
+        """Return the task with a quarter of its training data in place of the test data, which no choice may look at.
+
+        Raises:
+            TaskError: there are too few samples for that.
+        """
+        x, x_test, y, y_test = _split(np.asarray(self.x), np.asarray(self.y))
+        return replace(self, x=x, y=y, x_test=x_test, y_test=y_test)
 
     def __repr__(self) -> str:
         train, test = (len(np.asarray(x)) for x in (self.x, self.x_test))

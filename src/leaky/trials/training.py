@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -19,12 +20,18 @@ from leaky.trials.record import Epoch, Trial
 from leaky.trials.task import Task
 
 
-def run_trial(task: Task, activation: Activation, seed: int) -> Trial:
+def run_trial(task: Task, activation: Activation, seed: int, floor: Sequence[float] = ()) -> Trial:
     """Train the task's network once and return what was measured.
 
     The same seed gives every activation the same initial draw, the same order of batches and the same noise. The numbers
     (not the timing) repeat exactly on the same machine and versions; one thread is used, since the count changes the
     order of sums. The caller's random state and thread count are put back.
+
+    Args:
+        task: what is trained.
+        activation: the arm.
+        seed: of the initial draw, the order of batches and the noise.
+        floor: scores on the test data by epoch, epoch 0 being birth; a training that falls below is given up.
     """
     weights_seed, order_seed, noise_seed = (int(s) for s in np.random.SeedSequence(seed).generate_state(3))
     with one_thread(), random_state_kept():
@@ -34,7 +41,7 @@ def run_trial(task: Task, activation: Activation, seed: int) -> Trial:
         seed_all(noise_seed)
         probe = Probe(model)
         epochs, seconds = [measure(task, model, probe, train, test)], [math.nan]
-        diverged = None
+        diverged = stopped = None
         order = torch.Generator().manual_seed(order_seed)
         optimizer = task.make_optimizer(model)
         for epoch in range(1, task.epochs + 1):
@@ -45,6 +52,9 @@ def run_trial(task: Task, activation: Activation, seed: int) -> Trial:
             if _broken(epochs[-1]):
                 diverged = epoch
                 break
+            if epoch < min(len(floor), task.epochs) and (epochs[-1].test_score or 0.0) < floor[epoch]:
+                stopped = epoch
+                break
     return Trial(
         activation=str(activation),
         seed=seed,
@@ -54,7 +64,13 @@ def run_trial(task: Task, activation: Activation, seed: int) -> Trial:
         units=tuple(evidence.units for evidence, _ in probe.sites.values()),
         layers=tuple(probe.layers),
         seconds_per_step=statistics.median(seconds[1:] or [0.0]),
+        stopped=stopped,
+        slopes=tuple(m.weight.mean().item() for m in model.modules() if _learns_slope(m)),
     )
+
+
+def _learns_slope(module: nn.Module) -> TypeGuard[nn.PReLU]:
+    return isinstance(module, nn.PReLU) and hasattr(module, "leaky_activation")
 
 
 def _train_epoch(

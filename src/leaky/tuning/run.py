@@ -1,0 +1,159 @@
+"""``leaky.tune``: the slope that suits a task, by the fewest trainings that can tell."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from leaky.activation import Activation
+from leaky.comparison import compare
+from leaky.trials import (
+    Study,
+    Task,
+    TaskError,
+    TaskSource,
+    Trial,
+    describe,
+    environment,
+    load_task,
+    rehearse,
+    run_trials,
+)
+from leaky.tuning.result import Tuning
+from leaky.tuning.search import Key, Round, Search
+
+#: seeds on which the answer is confirmed: ones that no search comes to
+_FRESH = range(1_000_000, 1_000_010)
+
+#: arms against which it is
+_RIVALS = ("leaky_relu(0.01)", "relu", "prelu")
+
+_log = logging.getLogger("leaky")
+
+
+def tune(
+    task: TaskSource = "digits",
+    *,
+    tolerance: float = 0.01,
+    trials: int = 200,
+    seconds: float | None = None,
+    confirm: bool = True,
+    epochs: int | None = None,
+    jobs: int | None = None,
+    study: str | Path | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Tuning:
+    """Find the negative slope that suits a task, and say how sure that is.
+
+    Slopes are tried on several seeds each, and chosen on a quarter of the training data that is set aside: the test data
+    are not looked at before the answer stands. It is then confirmed on fresh seeds and the test data.
+
+    Args:
+        task: see :func:`leaky.compare`.
+        tolerance: in the units of the metric (accuracy: 0 … 1). The search ends when the slope found loses at most so
+            much against the best, with 95 % certainty.
+        trials: it ends after so many trainings in any case (not counting those that confirm, of which there are 40).
+        seconds: and after so long, with the trainings that are finished then.
+        confirm: train the slope found, 0.01, ReLU and PReLU on ten fresh seeds.
+        epochs: instead of the task's own number.
+        jobs: trainings at a time, each in a process of one thread; by default as many as cores.
+        study: an SQLite file that records each finished training. With it, the same call goes on where an earlier one was
+            stopped, and comes to the same answer.
+        progress: called with the trainings finished and, where it is known, how many there will be.
+
+    Raises:
+        TaskError: a :class:`ValueError`; the task cannot be loaded or trained, no slope trains without diverging, or the
+            study cannot be used.
+        ValueError: a number is out of range.
+    """
+    _check_numbers(tolerance, trials, seconds, jobs)
+    loaded = load_task(task, epochs)
+    inner = loaded.for_choosing()
+    search = Search(inner.epochs, tolerance, trials)
+    runner = _Runner(inner, study, jobs, progress or (lambda done, total: None), trials)
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while (following := search.advance(runner.finished)) is not None:
+        if not runner.run(following, deadline):
+            break
+    if search.curve is None:
+        raise TaskError("task: no slope was trained without diverging, or in time; nothing can be said")
+    done = [key for key in search.keys if key in runner.finished]
+    confirmation = None
+    if confirm:
+        arms = [f"leaky_relu({search.curve.best!r})", *_RIVALS]
+        already = len(done)
+        confirmation = compare(
+            loaded,
+            arms,
+            _FRESH,
+            baseline="leaky_relu(0.01)",
+            jobs=jobs,
+            study=study,
+            progress=lambda count, total: runner.progress(already + count, already + total),
+        )
+    return Tuning(
+        task=loaded.name,
+        metric=loaded.metric,
+        recipe=describe(inner, Activation("leaky_relu", (search.curve.best,))),
+        environment=environment(),
+        slope=search.curve.best,
+        as_good=search.curve.as_good,
+        curve=search.curve,
+        trials=tuple(runner.finished[key] for key in done),
+        dropped=search.dropped,
+        tolerance=tolerance,
+        ended=_ended(search, tolerance, len(done), trials),
+        confirmation=confirmation,
+    )
+
+
+class _Runner:
+    """Runs rounds of trainings, and records them."""
+
+    def __init__(
+        self,
+        task: Task,
+        study: str | Path | None,
+        jobs: int | None,
+        progress: Callable[[int, int | None], None],
+        most: int,
+    ) -> None:
+        self._task, self._jobs, self._most = task, jobs, most
+        self.progress = progress
+        self._marks: dict[str, str] = {}
+        self._study = Study(study, f"tune {task.name}", self._marks)
+        self.finished: dict[Key, Trial] = {}
+
+    def run(self, wanted: Round, deadline: float | None) -> bool:
+        """Run what is missing of a round; return False if the time was up before it was finished."""
+        self._marks |= {str(arm): rehearse(self._task, arm) for arm, _ in wanted.wanted if str(arm) not in self._marks}
+        self.finished = self._study.finished()
+        pending = [(arm, seed) for arm, seed in wanted.wanted if (str(arm), seed) not in self.finished]
+        with closing(run_trials(self._task, pending, self._jobs, wanted.floor)) as running:
+            for trial in running:
+                self._study.add(trial)
+                self.finished[trial.activation, trial.seed] = trial
+                self.progress(len(self.finished), self._most)
+                if deadline is not None and time.monotonic() > deadline:
+                    return False
+        return True
+
+
+def _ended(search: Search, tolerance: float, done: int, most: int) -> str:
+    if search.curve is not None and search.curve.regret_bound <= tolerance:
+        return "that is what was asked for"
+    return f"more than was asked for, but {most} trainings were the most" if done >= most else "the time was up"
+
+
+def _check_numbers(tolerance: float, trials: int, seconds: float | None, jobs: int | None) -> None:
+    if not 0 < tolerance < float("inf"):
+        raise ValueError(f"tolerance: {tolerance!r}; expected a number above 0")
+    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 11:
+        raise ValueError(f"trials: {trials!r}; expected a whole number of at least 11, which the first round takes")
+    if seconds is not None and not seconds > 0:
+        raise ValueError(f"seconds: {seconds!r}; expected a number above 0")
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs: {jobs}; expected at least 1")

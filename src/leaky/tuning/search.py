@@ -1,0 +1,189 @@
+"""Which trainings to run next: a function of those that are finished, in rounds."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import mean, median
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import TrialState, create_trial
+
+from leaky.activation import Activation
+from leaky.trials import Trial
+from leaky.tuning.curve import Curve, centred, fit
+
+#: slopes to begin with: of Maas et al. (2013), two customary ones, and Xu et al. (2015): 1/5.5 and, of RReLU's, the largest
+START = (0.01, 0.1, 1 / 5.5, 0.2, 0.3)
+
+#: learns its slopes, once, and they are tried too (He et al. 2015)
+LEARNED = Activation("prelu")
+
+# The slopes that are searched. Beyond 1 it is no leak, and 0 is ReLU, against which the answer is confirmed.
+_LEAST, _MOST = 0.001, 1.0
+
+# Seeds added to a slope at a time, and slopes deepened in a round.
+_SEEDS, _DEEPENED = 2, 2
+
+# Wilcoxon's test says nothing of fewer pairs.
+_FEWEST_PAIRS = 4
+
+#: activation as text, and seed
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Round:
+    """Trainings that are wanted together, once all of earlier rounds are finished."""
+
+    wanted: tuple[tuple[Activation, int], ...]
+    #: scores by epoch, 0 being birth: a training that falls below is hopeless, and stops
+    floor: tuple[float, ...] = ()
+
+
+@dataclass
+class Search:
+    """The rounds so far, and the next one.
+
+    What a round wants depends on the trainings of earlier rounds alone, not on when or where they finished: so an
+    interrupted search goes on as it would have, and several workers come to the answer of one.
+
+    Args:
+        epochs: of a training.
+        tolerance: the search ends when the slope found loses at most this against the best, with 95 % certainty.
+        trials: the search ends when so many trainings are done.
+    """
+
+    epochs: int
+    tolerance: float
+    trials: int
+    rounds: list[Round] = field(default_factory=list)
+    curve: Curve | None = None
+    #: slopes that are tried no more, each with the reason
+    dropped: dict[float, str] = field(default_factory=dict)
+
+    def advance(self, finished: Mapping[Key, Trial]) -> Round | None:
+        """Return the round that is not finished yet, or None if the search has its answer."""
+        if not self.rounds:
+            first = [(_leaky(slope), seed) for seed in range(_SEEDS) for slope in START]
+            self.rounds.append(Round(((LEARNED, 0), *first)[: self.trials]))
+        while all((str(arm), seed) in finished for arm, seed in self.rounds[-1].wanted):
+            done = {key: finished[key] for key in self.keys}
+            following = self._next(done)
+            if following is None:
+                return None
+            self.rounds.append(following)
+        return self.rounds[-1]
+
+    @property
+    def keys(self) -> list[Key]:
+        """The trainings of all rounds so far."""
+        return [(str(arm), seed) for each in self.rounds for arm, seed in each.wanted]
+
+    def _next(self, done: Mapping[Key, Trial]) -> Round | None:
+        scores, eligible = scored(done)
+        if not eligible:
+            return None
+        self.curve = curve = fit(scores, eligible, self.tolerance)
+        left = self.trials - len(done)
+        if curve.regret_bound <= self.tolerance or left < 1:
+            return None
+        self._drop(scores, curve.best)
+        alive = sorted((s for s in scores if s not in self.dropped), key=lambda s: (-_upper(curve, s), s))
+        wanted = [(_leaky(slope), seed) for slope in alive[:_DEEPENED] for seed in _unused(scores[slope])]
+        new = [slope for slope in self._new(done, scores) if all(abs(slope - s) > 0.05 * s for s in scores)]
+        wanted += [(_leaky(slope), seed) for slope in dict.fromkeys(new) for seed in range(_SEEDS)]
+        return Round(tuple(wanted[:left]), self._floor(done))
+
+    def _new(self, done: Mapping[Key, Trial], scores: Mapping[float, Mapping[int, float]]) -> Iterator[float]:
+        """Yield slopes that were not tried yet: once the one that PReLU has learned, and what optuna proposes."""
+        if len(self.rounds) == 1 and (learned := done[str(LEARNED), 0].slopes):
+            yield _rounded(min(max(median(learned), _LEAST), _MOST))
+        with _optuna_quiet():
+            study = optuna.create_study(
+                direction="maximize", sampler=optuna.samplers.GPSampler(seed=len(self.rounds), n_startup_trials=0)
+            )
+            distribution: dict[str, BaseDistribution] = {"root": FloatDistribution(_LEAST**0.5, _MOST**0.5)}
+            slopes, values = centred(scores)
+            for slope in scores:
+                value = float(values[slopes == slope].mean())
+                study.add_trial(create_trial(params={"root": slope**0.5}, distributions=distribution, value=value))
+            yield _rounded(study.ask(distribution).params["root"] ** 2)
+
+    def _drop(self, scores: Mapping[float, Mapping[int, float]], best: float) -> None:
+        """Give up slopes that are worse than the best one on the same seeds, by Wilcoxon's signed-rank test."""
+        with _optuna_quiet():
+            study = optuna.create_study(direction="maximize")
+            study.add_trial(create_trial(value=mean(scores[best].values()), intermediate_values=dict(scores[best])))
+            pruner = optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=_FEWEST_PAIRS)
+            for slope, by_seed in scores.items():
+                paired = {seed: score for seed, score in by_seed.items() if seed in scores[best]}
+                trial = create_trial(state=TrialState.RUNNING, intermediate_values=paired)
+                pairs = len(paired)
+                if (
+                    slope != best
+                    and slope not in self.dropped
+                    and pairs >= _FEWEST_PAIRS
+                    and pruner.prune(study, trial)
+                ):
+                    self.dropped[slope] = f"worse than {best:g} on {pairs} seeds"
+
+    def _floor(self, done: Mapping[Key, Trial]) -> tuple[float, ...]:
+        """Return, by epoch, half of what the worst training so far had learned; in the first third of the epochs nothing."""
+        curves = [[e.test_score or 0.0 for e in t.epochs] for t in done.values() if t.score is not None]
+        full = [scores for scores in curves if len(scores) == self.epochs + 1]
+        if not full:
+            return ()
+        birth = mean(scores[0] for scores in full)
+        half = [(birth + min(column)) / 2 for column in zip(*full, strict=True)]
+        return tuple(-math.inf if 3 * epoch < self.epochs else score for epoch, score in enumerate(half))
+
+
+def scored(done: Mapping[Key, Trial]) -> tuple[dict[float, dict[int, float]], set[float]]:
+    """Return the scores by slope and seed, and the slopes that may be chosen: those of which no training diverged.
+
+    A training that diverged counts as the worst of those that did not.
+    """
+    rows = [(Activation.parse(arm), seed, trial) for (arm, seed), trial in done.items() if arm != str(LEARNED)]
+    finite = [trial.score for _, _, trial in rows if trial.score is not None]
+    worst = min(finite, default=0.0)
+    scores: dict[float, dict[int, float]] = {}
+    for arm, seed, trial in rows:
+        scores.setdefault(arm.parameters[0], {})[seed] = worst if trial.score is None else trial.score
+    bad = {arm.parameters[0] for arm, _, trial in rows if trial.score is None}
+    return scores, set(scores) - bad
+
+
+def _leaky(slope: float) -> Activation:
+    return Activation("leaky_relu", (slope,))
+
+
+def _rounded(slope: float) -> float:
+    return float(f"{slope:.2g}")
+
+
+def _unused(by_seed: Mapping[int, float]) -> list[int]:
+    """Return the next seeds of a slope: all slopes take the same ones, in the same order, and so are paired."""
+    return [seed for seed in range(len(by_seed) + _SEEDS) if seed not in by_seed][:_SEEDS]
+
+
+def _upper(curve: Curve, slope: float) -> float:
+    return float(curve.high[curve.slopes.searchsorted(slope)])
+
+
+@contextmanager
+def _optuna_quiet() -> Iterator[None]:
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)
