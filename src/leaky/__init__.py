@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from leaky.comparison import compare as compare
     from leaky.report import write_report as write_report
     from leaky.trials import Task as Task
+    from leaky.tuning import Tuning as Tuning
+    from leaky.tuning import tune as tune
 
 # Public names that need more than NumPy, each with the module that holds it.
 _LAZY = {
@@ -38,8 +40,10 @@ _LAZY = {
     "Check": "leaky.checkup",
     "Comparison": "leaky.comparison",
     "Task": "leaky.trials",
+    "Tuning": "leaky.tuning",
     "check": "leaky.checkup",
     "compare": "leaky.comparison",
+    "tune": "leaky.tuning",
     "write_report": "leaky.report",
 }
 _LAZY_MODULES = ("jax", "onnx", "torch")
@@ -49,6 +53,7 @@ __all__ = [
     "Check",
     "Comparison",
     "Task",
+    "Tuning",
     "check",
     "compare",
     "gain",
@@ -63,6 +68,7 @@ __all__ = [
     "set_num_threads",
     "sign_mask",
     "torch",
+    "tune",
     "write_report",
 ]
 

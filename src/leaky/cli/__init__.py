@@ -13,6 +13,7 @@ from leaky.cli.bench import bench
 from leaky.cli.check import check
 from leaky.cli.compare import compare
 from leaky.cli.plot import plot
+from leaky.cli.tune import tune
 from leaky.wording import plain
 
 app = typer.Typer(
@@ -82,5 +83,5 @@ def _options(
     pass
 
 
-for _command in (bench, check, compare, plot):
+for _command in (bench, check, compare, plot, tune):
     app.command()(_command)

@@ -6,8 +6,9 @@ What draws a comparison is loaded when first asked for, because the comparison n
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from leaky.checkup.result import Check
 from leaky.files import write_atomically
@@ -19,12 +20,23 @@ if TYPE_CHECKING:
     from leaky.report.check_page import render_check
     from leaky.report.page import render_html
     from leaky.report.summary import summary_figure
+    from leaky.report.tuning_page import render_tuning
+    from leaky.tuning import Tuning
 
-__all__ = ["function_figure", "render_check", "render_html", "save", "summary_figure", "write_report"]
+__all__ = [
+    "function_figure",
+    "render_check",
+    "render_html",
+    "render_tuning",
+    "save",
+    "summary_figure",
+    "write_report",
+]
 
 _LAZY = {
     "render_check": "leaky.report.check_page",
     "render_html": "leaky.report.page",
+    "render_tuning": "leaky.report.tuning_page",
     "summary_figure": "leaky.report.summary",
 }
 
@@ -35,11 +47,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'leaky.report' has no attribute {name!r}")
 
 
-def write_report(result: Comparison | Check, path: str | Path, *, command: str = "") -> None:
-    """Write the report of a comparison or a check, whole or not at all.
+def write_report(result: Comparison | Check | Tuning, path: str | Path, *, command: str = "") -> None:
+    """Write the report of a comparison, a check or a tuning, whole or not at all.
 
     Args:
-        result: what :func:`leaky.compare` or :func:`leaky.check` returned.
+        result: what :func:`leaky.compare`, :func:`leaky.check` or :func:`leaky.tune` returned.
         path: an ``.html`` file; or, for a comparison, ``.svg``, ``.png`` or ``.pdf`` for its summary picture.
         command: the command line that repeats it, to be shown in the report.
 
@@ -49,16 +61,22 @@ def write_report(result: Comparison | Check, path: str | Path, *, command: str =
     """
     is_page = Path(path).suffix.lower() == ".html"
     if isinstance(result, Check):
-        if not is_page:
-            raise ValueError(f"path: {str(path)!r}; expected a name that ends in .html")
         from leaky.report.check_page import render_check
 
-        write_atomically(path, render_check(result, command=command))
-    elif is_page:
-        from leaky.report.page import render_html
+        page = partial(render_check, result)
+    elif type(result).__name__ == "Tuning":  # whose class takes long to load
+        from leaky.report.tuning_page import render_tuning
 
-        write_atomically(path, render_html(result, command=command))
+        page = partial(render_tuning, cast("Tuning", result))
     else:
+        from leaky.report.page import render_html
         from leaky.report.summary import summary_figure
 
-        save(summary_figure(result), path)
+        comparison = cast("Comparison", result)
+        page = partial(render_html, comparison)
+        if not is_page:
+            save(summary_figure(comparison), path)
+            return
+    if not is_page:
+        raise ValueError(f"path: {str(path)!r}; expected a name that ends in .html")
+    write_atomically(path, page(command=command))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from leaky.checkup import Check, Finding, Seen
 from leaky.report.bands import RECTIFIER, SATURATING, bands
-from leaky.report.look import DEAD
 from leaky.report.rendering import render
 
 #: what to run next, each a command and why. The one place for it.
@@ -63,7 +62,6 @@ def render_check(check: Check, *, command: str) -> str:
         apart=[seen.site for seen in check.sites.values() if not seen.site.judged],
         most_units=_MOST_UNITS,
         next_commands=NEXT,
-        dead_colour=DEAD,
     )
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from leaky.comparison.result import Comparison
 from leaky.report import curves, dead, dots, function, svg
-from leaky.report.look import DEAD, looks
+from leaky.report.look import looks
 from leaky.report.rendering import render
 from leaky.report.tally import Arm, arms, mean, rectifies
 
@@ -34,7 +34,6 @@ def render_html(comparison: Comparison, *, command: str) -> str:
         smooth=[a for a in comparison.activations if not rectifies(a)],
         verdicts={v.activation: v for v in comparison.verdicts},
         figures=_figures(comparison),
-        dead_colour=DEAD,
         slope=SLOPE,
         rectifies=rectifies,
         site_rows=site_rows,

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from leaky.report import svg, words
+from leaky.report.look import DEAD
 
 
 def render(template: str, **values: Any) -> str:
@@ -31,5 +32,6 @@ def _environment() -> Environment:
         "light": Markup(svg.variables("light")),
         "dark": Markup(svg.variables("dark")),
         "font": Markup(svg.FONT),
+        "dead_colour": DEAD,
     }
     return environment

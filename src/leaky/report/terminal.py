@@ -40,7 +40,8 @@ def _table(comparison: Comparison) -> Table:
     seeds = words.counted(len(comparison.seeds), "seed")
     table.title = Text(words.plain(f"{comparison.task}: {seeds}, test scores"), style="bold")
     table.add_column("activation", overflow="fold")
-    for heading in (metric, f"− {comparison.baseline}", "95 % interval", "dead, %"):
+    against = comparison.baseline if len(comparison.baseline) <= 7 else "baseline"
+    for heading in (metric, f"− {against}", "95 % interval", "dead, %"):
         table.add_column(heading, justify="right")
     table.add_column("verdict")
     verdicts = {v.activation: v for v in comparison.verdicts}

@@ -144,8 +144,10 @@ class _Runner:
 
 def _ended(search: Search, tolerance: float, done: int, most: int) -> str:
     if search.curve is not None and search.curve.regret_bound <= tolerance:
-        return "that is what was asked for"
-    return f"more than was asked for, but {most} trainings were the most" if done >= most else "the time was up"
+        return "enough, by the tolerance"
+    return (
+        f"it ended there because {most} trainings were the most" if done >= most else "it ended there in want of time"
+    )
 
 
 def _check_numbers(tolerance: float, trials: int, seconds: float | None, jobs: int | None) -> None:

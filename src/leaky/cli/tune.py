@@ -1,0 +1,80 @@
+"""`leaky tune`."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leaky.cli.output import ResultConsole, check_output, messages, progress_bar
+
+
+def tune(
+    context: typer.Context,
+    task: Annotated[
+        str, typer.Option(help="digits, digits-shallow, mnist1d, or a file of yours as mine.py:task.")
+    ] = "digits",
+    tolerance: Annotated[
+        float, typer.Option(help="Stop when the slope found loses at most so much against the best (0.01: a point).")
+    ] = 0.01,
+    trials: Annotated[int, typer.Option(help="Trainings of the search at most.")] = 200,
+    time: Annotated[float | None, typer.Option(help="Minutes of the search at most.", metavar="MINUTES")] = None,
+    confirm: Annotated[
+        bool, typer.Option(help="Train the slope found, 0.01, ReLU and PReLU on ten fresh seeds.")
+    ] = True,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the task's own number.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Trainings at a time. (default: one per core)")] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="SQLite file that keeps finished trainings. (default: beside the report)")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Report (.html). (default: leaky-tune-TASK.html)")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+) -> int:
+    """Find the slope that suits a network, with an interval, by the fewest trainings that can tell."""
+    from leaky.report import write_report
+    from leaky.report.tuning_terminal import show_tuning
+    from leaky.trials import load_task
+    from leaky.tuning import tune as run
+
+    # Whatever a user's file prints must not end up in the result.
+    with redirect_stdout(sys.stderr):
+        loaded = load_task(task)
+    stem = "leaky-tune-" + re.sub(r"[^\w.-]+", "-", loaded.name)
+    output = output or Path(f"{stem}.html")
+    study = study or output.parent / f"{stem}.db"
+    check_output(output, (".html",))
+    if output.resolve() == study.resolve():
+        raise ValueError(f"--study: {str(study)!r} is the output too; expected another file")
+    try:
+        with messages(), redirect_stdout(sys.stderr), progress_bar("trainings") as progress:
+            tuning = run(
+                loaded,
+                tolerance=tolerance,
+                trials=trials,
+                seconds=None if time is None else 60 * time,
+                confirm=confirm,
+                epochs=epochs,
+                jobs=jobs,
+                study=study,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        if study.exists():
+            print(f"Stopped. Finished trainings are in {study}; the same command goes on from there.", file=sys.stderr)
+        raise
+    # A file's name may hold bytes that are no text.
+    command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
+    write_report(tuning, output, command=command)
+    if as_json:
+        print(json.dumps(tuning.to_dict(), allow_nan=False))
+    show_tuning(tuning, ResultConsole(stderr=as_json, highlight=False))
+    print(f"Report: {output}", file=sys.stderr if as_json else sys.stdout)
+    return 0

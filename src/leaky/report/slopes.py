@@ -1,0 +1,75 @@
+"""The score over the slope: what a tuning found."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from leaky.activation import Activation
+from leaky.report import words
+from leaky.report.look import INK, MUTED, SMALL, canvas, describe, looks, measure, styled
+from leaky.tuning import Tuning
+from leaky.tuning.curve import centred
+from leaky.tuning.search import scored
+
+_TICKS = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+
+
+@styled
+def score_over_slope(tuning: Tuning) -> Figure:
+    """Return the mean score with its 95 % band, a dot for each training, and the slopes that are as good as the best."""
+    curve, metric = tuning.curve, tuning.metric
+    figure = canvas(3.4)
+    axes = figure.add_subplot()
+    axes.set_title("Score over the slope")
+    look = looks(["leaky_relu(0.01)"])["leaky_relu(0.01)"]
+    scores, _ = scored({(t.activation, t.seed): t for t in tuning.trials})
+    slopes, values = centred(scores)
+    axes.set_xlim(-0.02, 1.02)
+    axes.fill_between(np.sqrt(curve.slopes), curve.low, curve.high, color=look.colour, alpha=0.15, linewidth=0)
+    axes.plot(np.sqrt(curve.slopes), curve.mean, color=look.colour)
+    axes.plot(np.sqrt(slopes), values, "o", color=look.colour, alpha=0.6, markersize=4, markeredgewidth=0)
+    axes.axvline(tuning.slope**0.5, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+    low, high = (end**0.5 for end in tuning.as_good)
+    axes.plot([low, high], [0.02, 0.02], color=INK, linewidth=3, transform=axes.get_xaxis_transform(), clip_on=False)
+    axes.annotate(
+        "as good",
+        ((low + high) / 2, 0.02),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(0, 5),
+        textcoords="offset points",
+        ha="center",
+        size=SMALL,
+        color=MUTED,
+    )
+    measure(axes, "y", lambda value: words.brief(value, metric))
+    axes.xaxis.set_major_locator(FixedLocator([tick**0.5 for tick in _TICKS]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda root, _: f"{round(root * root, 3):g}"))
+    axes.set_xlabel("negative slope")
+    axes.set_ylabel(words.plain(f"{metric} on data set aside"))
+    return describe(figure, f"Score over the slope. {tuning.headline}")
+
+
+def rows(tuning: Tuning) -> list[tuple[float, int, float | None, float | None, str]]:
+    """Return a row for each slope tried: the slope, its trainings, mean and deviation of their scores, what became of it."""
+    found: dict[float, list[float | None]] = {}
+    stopped: dict[float, int] = {}
+    for trial in tuning.trials:
+        arm = Activation.parse(trial.activation)
+        if arm.name == "leaky_relu":
+            found.setdefault(arm.parameters[0], []).append(trial.score)
+            stopped[arm.parameters[0]] = stopped.get(arm.parameters[0], 0) + (trial.stopped is not None)
+    table = []
+    for slope, scores in sorted(found.items()):
+        finite = [score for score in scores if score is not None]
+        said = ["best"] if slope == tuning.slope else []
+        said += ["as good"] if tuning.as_good[0] <= slope <= tuning.as_good[1] and not said else []
+        said += [f"{len(scores) - len(finite)} diverged"] if len(finite) < len(scores) else []
+        said += [f"{stopped[slope]} given up early"] if stopped[slope] else []
+        said += [tuning.dropped[slope]] if slope in tuning.dropped else []
+        mean = float(np.mean(finite)) if finite else None
+        deviation = float(np.std(finite, ddof=1)) if len(finite) > 1 else None
+        table.append((slope, len(scores), mean, deviation, ", ".join(said)))
+    return table
