@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from leaky.cli.output import ResultConsole, check_output, messages, progress_bar
+from leaky.cli.output import ResultConsole, check_output, messages, progress_bar, say_stopped, study_place
 
 
 def compare(
@@ -32,8 +32,10 @@ def compare(
     epochs: Annotated[int | None, typer.Option(help="Instead of the task's own number.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Trials at a time. (default: one per core)")] = None,
     study: Annotated[
-        Path | None, typer.Option(help="SQLite file that keeps finished trials. (default: beside the report)")
+        str | None,
+        typer.Option(help="SQLite file or postgresql://… that keeps finished trials. (default: beside the report)"),
     ] = None,
+    engine: Annotated[str, typer.Option(help="Where to train: loky (this machine) or dask://HOST:PORT.")] = "loky",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -56,10 +58,8 @@ def compare(
         loaded = load_task(task)
     stem = "leaky-" + re.sub(r"[^\w.-]+", "-", loaded.name)
     output = output or Path(f"{stem}.html")
-    study = study or output.parent / f"{stem}.db"  # by the task's name: a picture asked for later finds the trials
     check_output(output, (".html", ".svg", ".png", ".pdf"))
-    if output.resolve() == study.resolve():
-        raise ValueError(f"--study: {str(study)!r} is the output too; expected another file")
+    place = study_place(study, output, stem)
     try:
         with messages(), redirect_stdout(sys.stderr), progress_bar("trials") as progress:
             comparison = run(
@@ -69,15 +69,15 @@ def compare(
                 baseline=baseline,
                 epochs=epochs,
                 jobs=jobs,
-                study=study,
+                engine=engine,
+                study=place,
                 progress=progress,
             )
         # A file's name may hold bytes that are no text.
         command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
         write_report(comparison, output, command=command)
     except KeyboardInterrupt:
-        if study.exists():
-            print(f"Stopped. Finished trials are in {study}; the same command goes on from there.", file=sys.stderr)
+        say_stopped(place)
         raise
     if as_json:
         print(json.dumps(comparison.to_dict(), allow_nan=False))

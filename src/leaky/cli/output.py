@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,23 @@ def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
         raise ValueError(f"--output: the folder {str(path.parent)!r} is not there")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise ValueError(f"--output: {str(path)!r} cannot be written")
+
+
+def study_place(study: str | None, output: Path, stem: str) -> str | Path:
+    """Return where trials are recorded: as asked for, a file or a URL, or beside the output, by the task's name."""
+    if study is not None and "://" in study:
+        return study
+    place = output.parent / f"{stem}.db" if study is None else Path(study)
+    if output.resolve() == place.resolve():
+        raise ValueError(f"--study: {str(place)!r} is the output too; expected another file")
+    return place
+
+
+def say_stopped(study: str | Path) -> None:
+    """Say after Ctrl-C where finished trials are."""
+    if isinstance(study, str) or study.exists():
+        where = study if isinstance(study, Path) else "the study"
+        print(f"Stopped. Finished trials are in {where}; the same command goes on from there.", file=sys.stderr)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from leaky.cli.output import ResultConsole, check_output, messages, progress_bar
+from leaky.cli.output import ResultConsole, check_output, messages, progress_bar, say_stopped, study_place
 
 
 def tune(
@@ -31,8 +31,10 @@ def tune(
     epochs: Annotated[int | None, typer.Option(help="Instead of the task's own number.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Trainings at a time. (default: one per core)")] = None,
     study: Annotated[
-        Path | None, typer.Option(help="SQLite file that keeps finished trainings. (default: beside the report)")
+        str | None,
+        typer.Option(help="SQLite file or postgresql://… that keeps finished trials. (default: beside the report)"),
     ] = None,
+    engine: Annotated[str, typer.Option(help="Where to train: loky (this machine) or dask://HOST:PORT.")] = "loky",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Report (.html). (default: leaky-tune-TASK.html)")
     ] = None,
@@ -49,10 +51,8 @@ def tune(
         loaded = load_task(task)
     stem = "leaky-tune-" + re.sub(r"[^\w.-]+", "-", loaded.name)
     output = output or Path(f"{stem}.html")
-    study = study or output.parent / f"{stem}.db"
     check_output(output, (".html",))
-    if output.resolve() == study.resolve():
-        raise ValueError(f"--study: {str(study)!r} is the output too; expected another file")
+    place = study_place(study, output, stem)
     try:
         with messages(), redirect_stdout(sys.stderr), progress_bar("trainings") as progress:
             tuning = run(
@@ -63,12 +63,12 @@ def tune(
                 confirm=confirm,
                 epochs=epochs,
                 jobs=jobs,
-                study=study,
+                engine=engine,
+                study=place,
                 progress=progress,
             )
     except KeyboardInterrupt:
-        if study.exists():
-            print(f"Stopped. Finished trainings are in {study}; the same command goes on from there.", file=sys.stderr)
+        say_stopped(place)
         raise
     # A file's name may hold bytes that are no text.
     command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()

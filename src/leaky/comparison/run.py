@@ -11,7 +11,7 @@ from pathlib import Path
 from leaky.activation import Activation
 from leaky.comparison.result import Comparison
 from leaky.comparison.verdict import judge
-from leaky.trials import Study, TaskSource, describe, environment, load_task, rehearse, run_trials
+from leaky.trials import Engine, Study, TaskSource, complete, describe, environment, load_task, rehearse
 
 _MOST_SEEDS = 10_000
 _log = logging.getLogger("leaky")
@@ -36,6 +36,7 @@ def compare(
     baseline: str | Activation = "relu",
     epochs: int | None = None,
     jobs: int | None = None,
+    engine: str = "loky",
     study: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
@@ -49,8 +50,10 @@ def compare(
         baseline: what the others are held against; it is trained too if ``activations`` lacks it.
         epochs: instead of the task's own number.
         jobs: trials at a time, each in a process of one thread; by default as many as cores.
-        study: an SQLite file that records each finished trial. With it, the same call goes on where an earlier one was
-            stopped. Trials of another recipe or version in it are kept, and not used.
+        engine: ``"loky"`` for processes on this machine, or ``"dask://HOST:PORT"`` for a dask cluster that is running.
+        study: an SQLite file, or the URL of a database (``postgresql://…``), that records each finished trial. With it, the
+            same call goes on where an earlier one was stopped, and calls at the same time, on one machine or several,
+            share the trials. Those of another recipe or version in it are kept, and not used.
         progress: called with the trials finished and the trials in all: once before the first (when the first number
             counts those found in the study), then after each.
 
@@ -79,9 +82,9 @@ def compare(
     _announce(record, study, found=len(wanted) - len(pending), total=len(wanted))
     report = progress or (lambda done, total: None)
     report(len(wanted) - len(pending), len(wanted))
-    with closing(run_trials(loaded, pending, jobs)) as running:
+    jobs = min(jobs, len(pending)) if jobs and pending else jobs
+    with Engine(loaded, jobs, engine) as trainers, closing(complete(trainers, record, pending)) as running:
         for done, trial in enumerate(running, len(wanted) - len(pending) + 1):
-            record.add(trial)
             finished[trial.activation, trial.seed] = trial
             report(done, len(wanted))
     trials = tuple(finished[str(arm), seed] for arm in arms for seed in numbers)

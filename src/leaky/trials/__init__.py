@@ -1,23 +1,26 @@
 """Training runs: the task, one trial of it, the record of many, and the engine that runs them."""
 
 from leaky.trials.builtin import BUILTIN, initialise, mlp
-from leaky.trials.engine import run_trials
+from leaky.trials.engine import Engine, run_trials
 from leaky.trials.environment import environment
 from leaky.trials.loading import TaskSource, load_task
 from leaky.trials.record import Epoch, Trial
 from leaky.trials.rehearsal import describe, rehearse
+from leaky.trials.sharing import complete
 from leaky.trials.study import Study
 from leaky.trials.task import Task, TaskError
 from leaky.trials.training import run_trial
 
 __all__ = [
     "BUILTIN",
+    "Engine",
     "Epoch",
     "Study",
     "Task",
     "TaskError",
     "TaskSource",
     "Trial",
+    "complete",
     "describe",
     "environment",
     "initialise",

@@ -7,14 +7,17 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from typing import Any, Self
 
 import joblib
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from leaky.activation import Activation
+from leaky.trials.cluster import Cluster
 from leaky.trials.interrupts import interrupts_held_back
 from leaky.trials.record import Trial
 from leaky.trials.task import Task, TaskError
@@ -22,52 +25,101 @@ from leaky.trials.training import run_trial
 from leaky.user_code import one_line
 
 
-def run_trials(
-    task: Task, pending: Sequence[tuple[Activation, int]], jobs: int | None = None, floor: Sequence[float] = ()
-) -> Generator[Trial, None, None]:
-    """Run every pending trial and yield each as it finishes, in any order.
+class Engine:
+    """Runs trainings of one task, many at a time; a context, at whose end no process stays behind.
 
     Args:
         task: sent once to each process, by value, so that all train the same network on the same data.
-        pending: activation and seed of each trial.
-        jobs: processes at a time; by default as many as the cores this process may use.
-        floor: see :func:`leaky.trials.run_trial`.
+        jobs: trainings at a time; by default as many as the cores this process may use, or as the cluster has threads.
+        where: ``"loky"`` for processes on this machine, or ``"dask://HOST:PORT"`` for a dask cluster that is running, on
+            whose machines leaky is installed too.
 
     Raises:
-        TaskError: a training failed, a process was killed, or the task cannot be sent; the trials yielded before are
-            sound.
+        TaskError: the cluster cannot be reached.
+        ValueError: another place.
     """
-    if not pending:
-        return
-    jobs = min(jobs or joblib.cpu_count(), len(pending))
-    if jobs == 1:
-        for activation, seed in pending:
-            yield _run(task, activation, seed, floor)
-        return
-    calls = (joblib.delayed(_run_here)(activation, seed, floor) for activation, seed in pending)
-    processes = joblib.parallel_config(
-        "loky", inner_max_num_threads=1, initializer=partial(_settle_in, os.getpid(), task)
-    )
-    results: Generator[Trial, None, None] | None = None
-    try:
-        with interrupts_held_back(), processes:
-            # One trial at a time per process: a batch of them would be lost whole.
-            parallel = joblib.Parallel(jobs, batch_size=1, pre_dispatch="2*n_jobs", return_as="generator_unordered")
-            results = parallel(calls)
-        # By `yield from` an early end would reach joblib before the cleaning up below does.
-        for trial in results:  # noqa: UP028
-            yield trial
-    except TerminatedWorkerError as error:
-        raise TaskError(
-            "a trial's process was killed, perhaps for lack of memory; run again to go on, with fewer --jobs"
-        ) from error
-    finally:
-        # No process stays behind: neither idle with an old task, nor at work after an interrupt.
-        with interrupts_held_back(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # joblib says that it cancels what it is told to cancel
-            if results is not None:
-                results.close()
+
+    def __init__(self, task: Task, jobs: int | None = None, where: str = "loky") -> None:
+        self._task = task
+        self._cluster = None if where == "loky" else Cluster(where)
+        self._jobs = jobs or (joblib.cpu_count() if self._cluster is None else self._cluster.threads)
+        # Always the same object, so that the processes of one call serve for the next.
+        self._settle = partial(_settle_in, os.getpid(), task)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with interrupts_held_back():
             get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
+            if self._cluster is not None:
+                self._cluster.close()
+
+    def run(
+        self, pending: Iterable[tuple[Activation, int]], floor: Sequence[float] = ()
+    ) -> Generator[Trial, None, None]:
+        """Run trainings and yield each trial as it finishes, in any order.
+
+        Args:
+            pending: activation and seed of each; asked for the next one when it is about to begin.
+            floor: see :func:`leaky.trials.run_trial`.
+
+        Raises:
+            TaskError: a training failed, a process was killed, or the task cannot be sent; the trials yielded before are
+                sound.
+        """
+        if self._jobs == 1 and self._cluster is None:
+            for activation, seed in pending:
+                yield _run(self._task, activation, seed, floor)
+            return
+        results: Generator[Trial, None, None] | None = None
+        try:
+            with interrupts_held_back(), self._backend() as call:
+                # One trial at a time per process: a batch of them would be lost whole.
+                parallel = joblib.Parallel(
+                    self._jobs, batch_size=1, pre_dispatch="n_jobs", return_as="generator_unordered"
+                )
+                results = parallel(call(activation, seed, floor) for activation, seed in pending)
+            # By `yield from` an early end would reach joblib before the cleaning up below does.
+            for trial in results:  # noqa: UP028
+                yield trial
+        except TerminatedWorkerError as error:
+            raise TaskError(
+                "a trial's process was killed, perhaps for lack of memory; run again to go on, with fewer --jobs"
+            ) from error
+        except BaseException:
+            # Nothing goes on at work after an interrupt.
+            with interrupts_held_back(), _cancelling():
+                if results is not None:
+                    results.close()
+                get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
+            raise
+
+    @contextmanager
+    def _backend(self) -> Iterator[Callable[..., Any]]:
+        """Provide what makes a call that joblib hands to where the work is done."""
+        if self._cluster is not None:
+            with self._cluster.backend():
+                yield joblib.delayed(partial(_run, self._task))
+            return
+        with joblib.parallel_config("loky", inner_max_num_threads=1, initializer=self._settle):
+            yield joblib.delayed(_run_here)
+
+
+@contextmanager
+def _cancelling() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # joblib says that it cancels what it is told to cancel
+        yield
+
+
+def run_trials(
+    task: Task, pending: Sequence[tuple[Activation, int]], jobs: int | None = None
+) -> Generator[Trial, None, None]:
+    """Run every pending trial on this machine and yield each as it finishes, in any order; see :class:`Engine`."""
+    if pending:
+        with Engine(task, min(jobs or joblib.cpu_count(), len(pending))) as engine:
+            yield from engine.run(pending)
 
 
 # The task of a process that was started to train it.

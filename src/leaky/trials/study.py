@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from leaky.trials.claims import GRACE, HEARTBEAT, Claims
 from leaky.trials.interrupts import interrupts_held_back
 from leaky.trials.record import Trial
 from leaky.trials.task import TaskError
+
+#: claims a training, by activation and seed; False if another process has it, or has done it
+Claim = Callable[[str, int], bool]
+
+#: URLs of databases that optuna can use, where a study is not an SQLite file
+_URL = re.compile(r"\w+(\+\w+)?://")
 
 
 class Study:
@@ -30,19 +40,23 @@ class Study:
     recipe, network or version, stay in the file untouched.
 
     Args:
-        file: an SQLite file, which is made with the first trial; ``None`` for memory.
-        name: the study's name in that file.
+        place: an SQLite file, which is made with the first trial; the URL of a database that several machines share, such as
+            ``postgresql://user@host/name``; ``None`` for memory.
+        name: the study's name there.
         fingerprints: of each activation, see :func:`leaky.trials.rehearse`.
 
     Raises:
-        TaskError: the file is something else, or cannot be written.
+        TaskError: the file is something else, or cannot be written; the database cannot be reached.
     """
 
-    def __init__(self, file: str | Path | None, name: str, fingerprints: Mapping[str, str]) -> None:
-        self._file = None if file is None else Path(file)
+    def __init__(self, place: str | Path | None, name: str, fingerprints: Mapping[str, str]) -> None:
+        self._url = place if isinstance(place, str) and _URL.match(place) else None
+        self._file = None if place is None or self._url else Path(place)
+        self._storage: RDBStorage | InMemoryStorage | None = None
         self._name = name
         self._fingerprints = fingerprints
         self._opened: optuna.Study | None = None
+        self._claims: Claims | None = None
         if self._file is not None:
             _check(self._file)
 
@@ -58,10 +72,17 @@ class Study:
 
     def add(self, trial: Trial) -> None:
         """Record a finished trial; once this returns, it survives a crash. One that another run recorded meanwhile stays."""
-        if (trial.activation, trial.seed) in self._known():
-            return
+        fingerprint = self._fingerprints[trial.activation]
+        if (trial.activation, trial.seed) not in self._known():
+            with self._errors():
+                self._open().add_trial(self._row(trial))
+        if self._claims is not None:
+            with self._errors():
+                self._claims.done((trial.activation, trial.seed, fingerprint))
+
+    def _row(self, trial: Trial) -> FrozenTrial:
         scores = {step: epoch.test_score for step, epoch in enumerate(trial.epochs)}
-        row = create_trial(
+        return create_trial(
             state=_state(trial),
             value=trial.score,
             intermediate_values={step: score for step, score in scores.items() if score is not None},
@@ -72,8 +93,34 @@ class Study:
                 "trial": trial.to_dict(),
             },
         )
+
+    @contextmanager
+    def claiming(self) -> Iterator[Claim]:
+        """Provide what claims trainings, so that of all processes that use this study one runs each."""
+        if self._file is None and self._url is None:
+            yield lambda activation, seed: True
+            return
         with self._errors():
-            self._open().add_trial(row)
+            self._open()
+            assert isinstance(self._storage, RDBStorage)
+            claims = self._claims = Claims(self._storage, self._name)
+
+        def claim(activation: str, seed: int) -> bool:
+            key = (activation, seed, self._fingerprints[activation])
+            with self._errors():
+                claims.lapse()
+                if not claims.take(key):
+                    return False
+                if (activation, seed) in self._known():  # finished between two looks
+                    claims.done(key)
+                    return False
+            return True
+
+        try:
+            with claims.alive():
+                yield claim
+        finally:
+            self._claims = None
 
     def _known(self) -> dict[tuple[str, int], dict[str, Any]]:
         """Return the attributes of the finished trials; of two rows of the same trial, the first."""
@@ -85,18 +132,24 @@ class Study:
         return known
 
     def _rows(self) -> list[FrozenTrial]:
-        if self._opened is None and (self._file is None or not self._file.exists()):
+        if self._opened is None and self._url is None and (self._file is None or not self._file.exists()):
             return []
         with self._errors():
             return self._open().get_trials(deepcopy=False)
 
     def _open(self) -> optuna.Study:
         if self._opened is None:
-            storage = InMemoryStorage() if self._file is None else _sqlite(self._file)
+            self._storage = (
+                _sqlite(self._file) if self._file else _database(self._url) if self._url else InMemoryStorage()
+            )
             self._opened = optuna.create_study(
-                storage=storage, study_name=self._name, direction="maximize", load_if_exists=True
+                storage=self._storage, study_name=self._name, direction="maximize", load_if_exists=True
             )
         return self._opened
+
+    @property
+    def _shown(self) -> str:
+        return str(self._file) if self._url is None else make_url(self._url).render_as_string(hide_password=True)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -104,13 +157,20 @@ class Study:
         level = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(logging.CRITICAL)
         try:
-            with interrupts_held_back():
+            with interrupts_held_back(), warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)  # signs of life have been one for years
                 yield
         except (SQLAlchemyError, StorageInternalError, RuntimeError, OSError) as error:
             cause = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
-            raise TaskError(f"study: {str(self._file)!r} cannot be used ({' '.join(str(cause).split())})") from error
+            raise TaskError(f"study: {self._shown!r} cannot be used ({' '.join(str(cause).split())})") from error
         finally:
             optuna.logging.set_verbosity(level)
+
+
+def _database(url: str) -> RDBStorage:
+    # The driver that leaky's extra installs, where none is named.
+    url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
+    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True}, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
 
 
 def _state(trial: Trial) -> TrialState:
@@ -124,7 +184,9 @@ def _sqlite(file: Path) -> RDBStorage:
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(file, timeout=60, check_same_thread=False)
 
-    return RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
+    return RDBStorage(
+        "sqlite:///study.db", engine_kwargs={"creator": connect}, heartbeat_interval=HEARTBEAT, grace_period=GRACE
+    )
 
 
 def _check(file: Path) -> None:

@@ -11,16 +11,17 @@ from pathlib import Path
 from leaky.activation import Activation
 from leaky.comparison import compare
 from leaky.trials import (
+    Engine,
     Study,
     Task,
     TaskError,
     TaskSource,
     Trial,
+    complete,
     describe,
     environment,
     load_task,
     rehearse,
-    run_trials,
 )
 from leaky.tuning.result import Tuning
 from leaky.tuning.search import Key, Round, Search
@@ -43,6 +44,7 @@ def tune(
     confirm: bool = True,
     epochs: int | None = None,
     jobs: int | None = None,
+    engine: str = "loky",
     study: str | Path | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Tuning:
@@ -60,8 +62,10 @@ def tune(
         confirm: train the slope found, 0.01, ReLU and PReLU on ten fresh seeds.
         epochs: instead of the task's own number.
         jobs: trainings at a time, each in a process of one thread; by default as many as cores.
-        study: an SQLite file that records each finished training. With it, the same call goes on where an earlier one was
-            stopped, and comes to the same answer.
+        engine: where they run, see :func:`leaky.compare`.
+        study: an SQLite file or the URL of a database, see :func:`leaky.compare`. With it, the same call goes on where an
+            earlier one was stopped, and comes to the same answer; calls at the same time share the trainings, and come to
+            it together.
         progress: called with the trainings finished and, where it is known, how many there will be.
 
     Raises:
@@ -73,11 +77,12 @@ def tune(
     loaded = load_task(task, epochs)
     inner = loaded.for_choosing()
     search = Search(inner.epochs, tolerance, trials)
-    runner = _Runner(inner, study, jobs, progress or (lambda done, total: None), trials)
     deadline = None if seconds is None else time.monotonic() + seconds
-    while (following := search.advance(runner.finished)) is not None:
-        if not runner.run(following, deadline):
-            break
+    with Engine(inner, jobs, engine) as trainers:
+        runner = _Runner(inner, trainers, study, progress or (lambda done, total: None), trials)
+        while (following := search.advance(runner.finished)) is not None:
+            if not runner.run(following, deadline):
+                break
     if search.curve is None:
         raise TaskError("task: no slope was trained without diverging, or in time; nothing can be said")
     done = [key for key in search.keys if key in runner.finished]
@@ -91,6 +96,7 @@ def tune(
             _FRESH,
             baseline="leaky_relu(0.01)",
             jobs=jobs,
+            engine=engine,
             study=study,
             progress=lambda count, total: runner.progress(already + count, already + total),
         )
@@ -116,12 +122,12 @@ class _Runner:
     def __init__(
         self,
         task: Task,
+        engine: Engine,
         study: str | Path | None,
-        jobs: int | None,
         progress: Callable[[int, int | None], None],
         most: int,
     ) -> None:
-        self._task, self._jobs, self._most = task, jobs, most
+        self._task, self._engine, self._most = task, engine, most
         self.progress = progress
         self._marks: dict[str, str] = {}
         self._study = Study(study, f"tune {task.name}", self._marks)
@@ -131,10 +137,8 @@ class _Runner:
         """Run what is missing of a round; return False if the time was up before it was finished."""
         self._marks |= {str(arm): rehearse(self._task, arm) for arm, _ in wanted.wanted if str(arm) not in self._marks}
         self.finished = self._study.finished()
-        pending = [(arm, seed) for arm, seed in wanted.wanted if (str(arm), seed) not in self.finished]
-        with closing(run_trials(self._task, pending, self._jobs, wanted.floor)) as running:
+        with closing(complete(self._engine, self._study, wanted.wanted, wanted.floor)) as running:
             for trial in running:
-                self._study.add(trial)
                 self.finished[trial.activation, trial.seed] = trial
                 self.progress(len(self.finished), self._most)
                 if deadline is not None and time.monotonic() > deadline:

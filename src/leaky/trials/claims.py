@@ -1,0 +1,133 @@
+"""Who trains what, where several processes or machines share a study: each training is claimed before it is begun."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+#: seconds between two signs of life, and without one after which a claim from another machine lapses
+HEARTBEAT, GRACE = 5, 60
+
+#: what is claimed: activation as text, seed, fingerprint
+Key = tuple[str, int, str]
+
+
+class Claims:
+    """Claims on trainings, kept in an optuna study of their own beside that of the results.
+
+    A claim is a row in state RUNNING. It is COMPLETE once the result is recorded, and FAIL if it was given up. One whose
+    process is gone lapses: at once if that was on this machine, and without a sign of life for a minute if on another.
+
+    Args:
+        storage: of optuna, with ``HEARTBEAT`` and ``GRACE``.
+        name: of the study of the results.
+    """
+
+    def __init__(self, storage: RDBStorage, name: str) -> None:
+        self._storage = storage
+        self._study = optuna.create_study(storage=storage, study_name=f"{name}: in work", load_if_exists=True)
+        self._mine: dict[Key, FrozenTrial] = {}
+        self._lock = threading.Lock()
+        self._worker = worker()
+
+    def take(self, key: Key) -> bool:
+        """Claim a training; return False if another process has it."""
+        token = uuid.uuid4().hex
+        attributes = {"key": list(key), "token": token, "worker": self._worker}
+        with self._lock:
+            self._study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=attributes))
+            rivals = [row for row in self._running() if row.user_attrs["key"] == list(key)]
+            own = next(row for row in rivals if row.user_attrs["token"] == token)
+            if own.number > min(row.number for row in rivals):  # whoever was first
+                self._study.tell(own.number, state=TrialState.FAIL)
+                return False
+            self._storage.record_heartbeat(own._trial_id)
+            self._mine[key] = own
+        return True
+
+    def done(self, key: Key) -> None:
+        """Say that the result of a claimed training is recorded."""
+        self._end(key, TrialState.COMPLETE)
+
+    def release(self) -> None:
+        """Give up what was claimed and is not done."""
+        for key in list(self._mine):
+            self._end(key, TrialState.FAIL)
+
+    def _end(self, key: Key, state: TrialState) -> None:
+        with self._lock:
+            own = self._mine.pop(key, None)
+            if own is not None:
+                with suppress(UpdateFinishedTrialError):  # it had lapsed: this process was held up for long
+                    self._study.tell(own.number, 0.0 if state is TrialState.COMPLETE else None, state)
+
+    def lapse(self) -> None:
+        """Give up the claims of processes that are gone."""
+        with self._lock:
+            stale = set(self._storage._get_stale_trial_ids(self._study._study_id))
+            for row in self._running():
+                if row._trial_id in stale or gone(row.user_attrs["worker"]):
+                    with suppress(UpdateFinishedTrialError):  # another was quicker to see it
+                        self._study.tell(row.number, state=TrialState.FAIL)
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Give signs of life meanwhile; what is left at the end is given up."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(HEARTBEAT):
+                with self._lock:
+                    mine = list(self._mine.values())
+                for row in mine:
+                    with suppress(Exception):  # what is wrong with the storage is told where results are written
+                        self._storage.record_heartbeat(row._trial_id)
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            self.release()
+
+    def _running(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+
+def worker() -> dict[str, str | int]:
+    """Return what tells this process from all others, here and elsewhere."""
+    return {"place": _place(), "process": os.getpid(), "started": _started(os.getpid()) or ""}
+
+
+def gone(other: dict[str, str | int]) -> bool:
+    """Say whether a process is known to have ended: only of one on this machine can that be known."""
+    return other["place"] == _place() and _started(int(other["process"])) != (other["started"] or None)
+
+
+def _place() -> str:
+    """Return what names this machine, and on it the container: within it, process numbers say something."""
+    with suppress(OSError):
+        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
+    return socket.gethostname()
+
+
+def _started(process: int) -> str | None:
+    """Return when a process of this machine was started, in whatever form; None if there is none of that number."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None if Path("/proc/self").is_dir() else "unknown"
+    state, *fields = text.rpartition(")")[2].split()
+    return None if state == "Z" else fields[18]

@@ -1,0 +1,70 @@
+"""All of the trainings that are wanted: what is not recorded yet is run here, unless another process has it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+
+from leaky.activation import Activation
+from leaky.trials.engine import Engine
+from leaky.trials.record import Trial
+from leaky.trials.study import Claim, Study
+from leaky.trials.task import TaskError
+
+# Seconds between two looks at what other processes have done.
+_PAUSE = 0.5
+
+Pair = tuple[Activation, int]
+
+
+def complete(
+    engine: Engine, study: Study, wanted: Sequence[Pair], floor: Sequence[float] = ()
+) -> Generator[Trial, None, None]:
+    """Yield each wanted trial that was not recorded at the start, as it is finished here or elsewhere.
+
+    Args:
+        engine: runs them.
+        study: records them; where it is a file or a database, other processes may be at work on it.
+        wanted: activation and seed of each.
+        floor: see :func:`leaky.trials.run_trial`.
+
+    Raises:
+        TaskError: a training failed, or the study cannot be used; the trials yielded before are sound.
+    """
+    missing = _missing(study, wanted)
+    with study.claiming() as claim:
+        while missing:
+            failed: list[TaskError] = []
+            new = set()
+            with closing(engine.run(_claimed(missing, claim, failed), floor)) as running:
+                for trial in running:
+                    study.add(trial)
+                    new.add((trial.activation, trial.seed))
+                    yield trial
+            if failed:
+                raise failed[0]
+            finished = study.finished()
+            for arm, seed in missing:
+                if (str(arm), seed) in finished and (str(arm), seed) not in new:
+                    yield finished[str(arm), seed]
+            missing = [pair for pair in missing if (str(pair[0]), pair[1]) not in finished]
+            if missing and not new:
+                time.sleep(_PAUSE)
+
+
+def _missing(study: Study, wanted: Sequence[Pair]) -> list[Pair]:
+    finished = study.finished()
+    return [(arm, seed) for arm, seed in wanted if (str(arm), seed) not in finished]
+
+
+def _claimed(missing: list[Pair], claim: Claim, failed: list[TaskError]) -> Iterator[Pair]:
+    """Yield what nobody else is at work on, claimed when it is asked for; joblib must not see an error of the study."""
+    for arm, seed in missing:
+        try:
+            mine = claim(str(arm), seed)
+        except TaskError as error:
+            failed.append(error)
+            return
+        if mine:
+            yield arm, seed
