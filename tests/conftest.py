@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 # Test processes run side by side: one thread each. Before NumPy or PyTorch is imported, hence here.
@@ -83,3 +88,36 @@ def _checked() -> Callable[..., Check]:
 @pytest.fixture(name="feeding")
 def _feeding() -> Callable[..., Layer]:
     return feeding
+
+
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    """The URL of a database on a server of the test's own, which listens on a socket in its folder and on nothing else."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    found = shutil.which("initdb")
+    if not found and not debian:
+        pytest.skip("PostgreSQL is not installed")
+    tools = Path(found).parent if found else debian[0]
+    # The server refuses to run as root.
+    user = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    folder = Path(tempfile.mkdtemp(prefix="leaky-"))  # not pytest's: a socket's path must be short
+    os.chown(folder, user.pw_uid, user.pw_gid)
+
+    def run(*command: object) -> None:
+        identity = {"user": user.pw_uid, "group": user.pw_gid} if os.geteuid() == 0 else {}
+        with (folder / "said").open("w+") as said:  # not a pipe: the server would keep it open
+            done = subprocess.run(
+                [str(w) for w in command], cwd=folder, stdout=said, stderr=said, check=False, **identity
+            )
+            said.seek(0)
+            assert done.returncode == 0, said.read()
+
+    data = folder / "data"
+    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+    try:
+        run(tools / "initdb", "--pgdata", data, "--username", "leaky", "--auth", "trust", "--no-sync")
+        run(tools / "pg_ctl", "--pgdata", data, "--log", folder / "log", "--options", options, "--wait", "start")
+        yield f"postgresql://leaky@/postgres?host={folder}"
+        run(tools / "pg_ctl", "--pgdata", data, "--mode", "immediate", "--wait", "stop")
+    finally:
+        shutil.rmtree(folder)

@@ -88,7 +88,9 @@ def test_finished_trials_are_not_run_again(
     seen: list[tuple[int, int]] = []
     ran: list[tuple[str, int]] = []
     real = leaky.trials.engine.run_trial  # type: ignore[attr-defined]
-    monkeypatch.setattr("leaky.trials.engine.run_trial", lambda t, a, s, floor: ran.append((str(a), s)) or real(t, a, s))
+    monkeypatch.setattr(
+        "leaky.trials.engine.run_trial", lambda t, a, s, floor: ran.append((str(a), s)) or real(t, a, s)
+    )
     again = leaky.compare(mine, ARMS, 3, jobs=1, study=study, progress=lambda *p: seen.append(p))
     assert ran == [(arm, 2) for arm in ARMS]
     assert seen == [(6, 9), (7, 9), (8, 9), (9, 9)]

@@ -49,7 +49,7 @@ class Claims:
             rivals = [row for row in self._running() if row.user_attrs["key"] == list(key)]
             own = next(row for row in rivals if row.user_attrs["token"] == token)
             if own.number > min(row.number for row in rivals):  # whoever was first
-                self._study.tell(own.number, state=TrialState.FAIL)
+                self._tell(own, TrialState.FAIL)
                 return False
             self._storage.record_heartbeat(own._trial_id)
             self._mine[key] = own
@@ -68,8 +68,8 @@ class Claims:
         with self._lock:
             own = self._mine.pop(key, None)
             if own is not None:
-                with suppress(UpdateFinishedTrialError):  # it had lapsed: this process was held up for long
-                    self._study.tell(own.number, 0.0 if state is TrialState.COMPLETE else None, state)
+                value = 0.0 if state is TrialState.COMPLETE else None
+                self._tell(own, state, value)
 
     def lapse(self) -> None:
         """Give up the claims of processes that are gone."""
@@ -77,12 +77,16 @@ class Claims:
             stale = set(self._storage._get_stale_trial_ids(self._study._study_id))
             for row in self._running():
                 if row._trial_id in stale or gone(row.user_attrs["worker"]):
-                    with suppress(UpdateFinishedTrialError):  # another was quicker to see it
-                        self._study.tell(row.number, state=TrialState.FAIL)
+                    self._tell(row, TrialState.FAIL)
+
+    def _tell(self, row: FrozenTrial, state: TrialState, value: float | None = None) -> None:
+        # It may be over already: lapsed, because this process was held up for long, or seen to have lapsed by another.
+        with suppress(UpdateFinishedTrialError):
+            self._study.tell(row.number, value, state, skip_if_finished=True)
 
     @contextmanager
     def alive(self) -> Iterator[None]:
-        """Give signs of life meanwhile; what is left at the end is given up."""
+        """Give signs of life meanwhile."""
         over = threading.Event()
 
         def beat() -> None:
@@ -100,7 +104,6 @@ class Claims:
         finally:
             over.set()
             thread.join()
-            self.release()
 
     def _running(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))

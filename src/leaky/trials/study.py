@@ -8,16 +8,18 @@ import re
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import InMemoryStorage, RDBStorage
+from optuna.storages._rdb.models import BaseModel
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from leaky.trials.claims import GRACE, HEARTBEAT, Claims
 from leaky.trials.interrupts import interrupts_held_back
@@ -121,6 +123,8 @@ class Study:
                 yield claim
         finally:
             self._claims = None
+            with suppress(TaskError), self._errors():  # if it fails, they lapse
+                claims.release()
 
     def _known(self) -> dict[tuple[str, int], dict[str, Any]]:
         """Return the attributes of the finished trials; of two rows of the same trial, the first."""
@@ -170,7 +174,8 @@ class Study:
 def _database(url: str) -> RDBStorage:
     # The driver that leaky's extra installs, where none is named.
     url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
-    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True}, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+    # A connection for each use, a few milliseconds, so that none is left open or broken between trials.
+    return RDBStorage(url, engine_kwargs={"poolclass": NullPool}, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
 
 
 def _state(trial: Trial) -> TrialState:
@@ -198,9 +203,16 @@ def _check(file: Path) -> None:
     if not file.exists() or file.stat().st_size == 0:
         return
     try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+        # Not mode=ro: a writer that was killed may have left a journal, which the next one to open it has to roll back.
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+            tables = {
+                name
+                for (name,) in connection.execute(
+                    "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
+                )
+            }
     except sqlite3.Error as error:
         raise TaskError(f"study: {str(file)!r} cannot be used ({error})") from None
-    if not {"studies", "trials"} <= tables:
+    # One whose first writer was killed while it made the tables lacks some of them.
+    if not tables <= {*BaseModel.metadata.tables, "alembic_version"}:
         raise TaskError(f"study: {str(file)!r} is a database, but no optuna study; expected one, or a new file")
