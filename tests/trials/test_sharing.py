@@ -136,7 +136,7 @@ def test_a_database_that_cannot_be_reached(url: str, mine: str) -> None:
 
 def test_a_full_disk_is_one_line_and_loses_nothing(mine: str, tmp_path: Path) -> None:
     def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))
 
     study = str(tmp_path / "study.db")
     code = COMPARE.replace("leaky.compare(", "compare(").replace(

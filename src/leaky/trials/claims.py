@@ -59,10 +59,14 @@ class Claims:
         """Say that the result of a claimed training is recorded."""
         self._end(key, TrialState.COMPLETE)
 
+    def give_up(self, key: Key) -> None:
+        """Leave a claimed training to others."""
+        self._end(key, TrialState.FAIL)
+
     def release(self) -> None:
         """Give up what was claimed and is not done."""
         for key in list(self._mine):
-            self._end(key, TrialState.FAIL)
+            self.give_up(key)
 
     def _end(self, key: Key, state: TrialState) -> None:
         with self._lock:
@@ -96,6 +100,7 @@ class Claims:
                 for row in mine:
                     with suppress(Exception):  # what is wrong with the storage is told where results are written
                         self._storage.record_heartbeat(row._trial_id)
+                self._storage.remove_session()
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()

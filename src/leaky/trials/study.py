@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sqlite3
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -111,10 +112,10 @@ class Study:
             key = (activation, seed, self._fingerprints[activation])
             with self._errors():
                 claims.lapse()
-                if not claims.take(key):
+                if (activation, seed) in self._known() or not claims.take(key):
                     return False
                 if (activation, seed) in self._known():  # finished between two looks
-                    claims.done(key)
+                    claims.give_up(key)
                     return False
             return True
 
@@ -143,13 +144,22 @@ class Study:
 
     def _open(self) -> optuna.Study:
         if self._opened is None:
-            self._storage = (
-                _sqlite(self._file) if self._file else _database(self._url) if self._url else InMemoryStorage()
-            )
+            self._storage = self._connected()
             self._opened = optuna.create_study(
                 storage=self._storage, study_name=self._name, direction="maximize", load_if_exists=True
             )
         return self._opened
+
+    def _connected(self) -> RDBStorage | InMemoryStorage:
+        if self._file is not None:
+            return _sqlite(self._file)
+        if self._url is None:
+            return InMemoryStorage()
+        try:
+            return _database(self._url)
+        except SQLAlchemyError:
+            time.sleep(1)  # another process may have been at making the tables; if it is something else, it is again
+            return _database(self._url)
 
     @property
     def _shown(self) -> str:
@@ -169,6 +179,8 @@ class Study:
             raise TaskError(f"study: {self._shown!r} cannot be used ({' '.join(str(cause).split())})") from error
         finally:
             optuna.logging.set_verbosity(level)
+            if isinstance(self._storage, RDBStorage):
+                self._storage.remove_session()  # which each thread has its own of, and a connection with it
 
 
 def _database(url: str) -> RDBStorage:
