@@ -13,11 +13,12 @@ from torch.jit import is_scripting  # type: ignore[attr-defined]  # public, but 
 
 from leaky.function import real_slope
 from leaky.torch import by_mask, by_output, threads
+from leaky.torch.slopes import KeepsSlopes, SlopeWarning, slopes
 
 if TYPE_CHECKING:
     from leaky.torch.monitor import Monitor
 
-__all__ = ["LeakyReLU", "Monitor", "leaky_relu"]
+__all__ = ["LeakyReLU", "Monitor", "SlopeSchedule", "SlopeWarning", "leaky_relu", "slopes"]
 
 # Bytes below which PyTorch's own op is the faster one, by measurement: the output comes from memory that is still in
 # the caches, and the Python around ours takes longer than what it saves. Above, fresh memory is what costs.
@@ -88,8 +89,11 @@ def _large(input: Tensor, slope: float, inplace: bool) -> Tensor | None:
     return None
 
 
-class LeakyReLU(torch.nn.LeakyReLU):
+class LeakyReLU(KeepsSlopes, torch.nn.LeakyReLU):
     """:func:`leaky_relu` as a module: a ``torch.nn.LeakyReLU`` in all else.
+
+    Its slope travels in the metadata of the ``state_dict``; loading weights that were made for another gives a
+    :class:`SlopeWarning`.
 
     Raises:
         TypeError: ``negative_slope`` is not a real number.
