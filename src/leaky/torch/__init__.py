@@ -13,10 +13,11 @@ from torch.jit import is_scripting  # type: ignore[attr-defined]  # public, but 
 
 from leaky.function import real_slope
 from leaky.torch import by_mask, by_output, threads
-from leaky.torch.slopes import KeepsSlopes, SlopeWarning, slopes
+from leaky.torch.slopes import KeepsSlopes, SlopeWarning, slopes, warmed
 
 if TYPE_CHECKING:
     from leaky.torch.monitor import Monitor
+    from leaky.torch.slope_schedule import SlopeSchedule
 
 __all__ = ["LeakyReLU", "Monitor", "SlopeSchedule", "SlopeWarning", "leaky_relu", "slopes"]
 
@@ -100,17 +101,28 @@ class LeakyReLU(KeepsSlopes, torch.nn.LeakyReLU):
         ValueError: ``negative_slope`` is NaN.
     """
 
+    __constants__ = ["inplace", "negative_slope", "warming"]  # noqa: RUF012 - for TorchScript, as PyTorch has it
+
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__(real_slope(negative_slope), inplace)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return :func:`leaky_relu` of the input."""
+        if self.warming and not is_scripting():
+            result = warmed(input, self.negative_slope, self.inplace)
+            if result is not None:
+                return result
         return leaky_relu(input, self.negative_slope, self.inplace)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Monitor":  # what the function has no use for is loaded when it is asked for
+    # What the function has no use for is loaded when it is asked for.
+    if name == "Monitor":
         from leaky.torch.monitor import Monitor
 
         return Monitor
+    if name == "SlopeSchedule":
+        from leaky.torch.slope_schedule import SlopeSchedule
+
+        return SlopeSchedule
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

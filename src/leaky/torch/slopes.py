@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.compiler import is_dynamo_compiling
 
 from leaky.wording import counted, listing, plain
 
@@ -54,10 +56,11 @@ def slopes(model: nn.Module) -> dict[str, Slopes]:
 def by_path(model: nn.Module) -> dict[str, Slopes]:
     """Return the same by the paths that a state_dict uses, which name all wrappers."""
     modules = model.named_modules(remove_duplicate=False)
-    return {path: own for path, module in modules if (own := _of(module)) is not None}
+    return {path: own for path, module in modules if (own := slopes_of(module)) is not None}
 
 
-def _of(module: nn.Module) -> Slopes | None:
+def slopes_of(module: nn.Module) -> Slopes | None:
+    """Return a module's own slopes, or None if it has none."""
     calls = getattr(module, "leaky_slopes", None)
     if calls is not None:
         return [float(slope) for slope in calls]
@@ -67,15 +70,29 @@ def _of(module: nn.Module) -> Slopes | None:
 class KeepsSlopes(nn.Module):
     """A module whose slopes travel with its weights, and which says where those were made for others."""
 
+    #: whether a SlopeSchedule is changing them: what is compiled meanwhile should do for any
+    warming = False
+
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         metadata = getattr(destination, "_metadata", None)
         if metadata is not None:
-            metadata[prefix[:-1]][KEY] = _of(self)
+            metadata[prefix[:-1]][KEY] = slopes_of(self)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *others)
         _warn_of_others(prefix[:-1])
+
+
+def warmed(input: Tensor, slope: float, inplace: bool) -> Tensor | None:
+    """Return the Leaky ReLU in operations that are compiled once for slopes of any value, or None if nothing is compiled.
+
+    PyTorch's own takes its slope for a constant: it would be compiled anew for each.
+    """
+    if not is_dynamo_compiling():
+        return None
+    result = torch.relu(input) if slope == 0 else torch.where(input > 0, input, input * slope)
+    return input.copy_(result) if inplace else result
 
 
 def _warn_of_others(path: str) -> None:
