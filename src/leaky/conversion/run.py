@@ -23,6 +23,8 @@ def convert(
     only: Sites = None,
     skip: Sites = None,
     subclasses: bool = False,
+    data: Any = None,
+    batch_size: int | None = None,
     inplace: bool = False,
 ) -> Conversion:
     """Return a network with Leaky ReLU in the places of its rectifiers, and an account of what changed and what did not.
@@ -38,6 +40,8 @@ def convert(
         only: which sites: a pattern of names such as ``"encoder.*"``, a :class:`leaky.Check` (its sites with dead units), a finding, or a list of these. What runs several times in a pass is converted if one of its sites is named.
         skip: which sites stay as they are, in the same words.
         subclasses: whether to convert modules of a class that is made of one of PyTorch's, and may do something else.
+        data: what :func:`leaky.check` takes. The network is run on them, so that the sites are found, and named, as a check does: also the calls that may be no activations, such as ``clamp(min=0)``, which are converted where a layer feeds them. Without data nothing is run, and those are left.
+        batch_size: see :func:`leaky.check`.
         inplace: convert the network itself, not a copy.
 
     Raises:
@@ -56,7 +60,15 @@ def convert(
         raise ValueError(f"model: {type(model).__name__}; expected a torch.nn.Module")
     from leaky.conversion.networks import Target, convert_network
 
-    return convert_network(model, Target(to, slope), selection, subclasses=subclasses, inplace=inplace)
+    return convert_network(
+        model,
+        Target(to, slope),
+        selection,
+        subclasses=subclasses,
+        data=data,
+        batch_size=batch_size,
+        inplace=inplace,
+    )
 
 
 def _is_network(model: Any) -> bool:

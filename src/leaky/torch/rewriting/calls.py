@@ -5,7 +5,7 @@ TorchDynamo follows all of it without a break: hence nothing here asks for names
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
 from functools import partial
 from typing import Any
 
@@ -34,11 +34,20 @@ _INPLACE = {F.relu: 1, F.relu6: 1, F.leaky_relu: 2, leaky.torch.leaky_relu: 2, F
 #: what is always in place
 _OVERWRITE = {
     *(torch.relu_, Tensor.relu_, torch.threshold_, torch.rrelu_, torch.clamp_, torch.clamp_min_),
-    *(_NN.leaky_relu_, _NN.hardtanh_, _NN.relu6_, Tensor.clamp_, Tensor.clamp_min_, Tensor.clip_, torch.clip_),
+    *(_NN.leaky_relu_, _NN.hardtanh_, _NN.relu6_, Tensor.masked_fill_, Tensor.mul_, Tensor.clamp_, Tensor.clamp_min_, Tensor.clip_, torch.clip_),
 }
 
 
-def converted(owner: Any, number: int, operand: int, rectifies: bool, function: Any) -> Callable[..., Any]:
+#: those that may be rectifiers, by what they are handed
+MAYBE = {
+    *(torch.clamp, torch.clamp_, torch.clip, torch.clip_, torch.clamp_min, torch.clamp_min_, torch.maximum, torch.max),
+    *(torch.where, torch.masked_fill, torch.mul, torch.multiply, torch.fmax, operator.mul),
+    *(Tensor.clamp, Tensor.clamp_, Tensor.clip, Tensor.clip_, Tensor.clamp_min, Tensor.clamp_min_, Tensor.maximum),
+    *(Tensor.max, Tensor.where, Tensor.masked_fill, Tensor.masked_fill_, Tensor.mul, Tensor.mul_),
+}
+
+
+def converted(owner: Any, number: int, operand: int, rectifies: bool, function: Any) -> Any:
     """Return what is called in place of a function; a module or another function that stands there is left alone.
 
     Args:
@@ -48,7 +57,7 @@ def converted(owner: Any, number: int, operand: int, rectifies: bool, function: 
         rectifies: whether the function is what is wanted at slope 0; else it is ReLU.
         function: what the code that was rewritten calls.
     """
-    if isinstance(function, torch.nn.Module):
+    if isinstance(function, torch.nn.Module) or not (function in FUNCTIONS or function in MAYBE):
         return function
     return partial(_call, owner, number, operand, rectifies, function)
 
@@ -64,12 +73,14 @@ def _call(owner: Any, number: int, operand: int, rectifies: bool, function: Any,
     return _rectified(x, slope, inplace)
 
 
-def method(owner: Any, number: int, rectifies: bool, x: Any, name: str, *args: Any, **named: Any) -> Any:
+def method(
+    owner: Any, number: int, operand: int, rectifies: bool, x: Any, name: str, *args: Any, **named: Any
+) -> Any:
     """Run what stands in place of the call of a tensor's method, as :func:`converted` does of a function."""
     slope = owner.leaky_slopes[number]
     if slope == 0 and rectifies:
         return getattr(x, name)(*args, **named)
-    return _rectified(x, slope, name[-1] == "_")
+    return _rectified(args[operand - 1] if operand else x, slope, name[-1] == "_")
 
 
 def _rectified(x: Any, slope: float, inplace: bool) -> Any:

@@ -10,6 +10,9 @@ import ast
 import copy
 import functools
 import operator
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import CellType, FunctionType
 from typing import Any
 
@@ -20,12 +23,13 @@ from leaky.torch.rewriting.places import Place
 from leaky.torch.rewriting.reach import Reached, callee, reached
 from leaky.torch.rewriting.sources import Source, recompiled, rewrapped
 
-_OWNER = "__leaky_owner__"
-_CELLS: dict[str, Any] = {
+#: by which new code knows the module
+OWNER = "__leaky_owner__"
+#: what other names mean in new code
+CELLS: dict[str, Any] = {
     "__leaky_converted__": calls.converted,
     "__leaky_method__": calls.method,
     "__leaky_product__": operator.mul,
-    "__leaky_bound__": functools.partial,
 }
 
 
@@ -55,21 +59,13 @@ def rewritten(cls: type[nn.Module], where: tuple[Place, ...]) -> type[nn.Module]
     Raises:
         RuntimeError: the source of the class is not there, or not what it was when the places were found.
     """
-    functions = _Functions(cls, where)
-    made: dict[str, Any] = {
-        here.outer.__name__: functions.outer(here)
-        for here in reached(cls).values()
-        if here.definer is not None and getattr(cls, here.outer.__name__, None) is here.outer and functions.concern(here)
-    }
-
     def __reduce_ex__(self: Any, protocol: Any) -> Any:  # noqa: N807
         make, arguments, *rest = super(result, self).__reduce_ex__(protocol)
         plain = tuple(cls if each is result else each for each in arguments)
         return (rebuilt, (cls, where, make, plain), *rest)
 
-    made |= {"__reduce_ex__": __reduce_ex__, "leaky_origin": cls, "leaky_places": where}
-    made |= {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
-    result: type[nn.Module] = type(cls)(cls.__name__, (cls,), made)
+    own = {"__reduce_ex__": __reduce_ex__, "leaky_origin": cls, "leaky_places": where}
+    result = exchanged(cls, exchanges(cls, where), CELLS, own)
     return result
 
 
@@ -80,27 +76,69 @@ def rebuilt(cls: type[nn.Module], where: tuple[Place, ...], make: Any, arguments
     return module
 
 
+def exchanges(
+    cls: type[nn.Module], where: tuple[Place, ...], around: Callable[[str, int, str], str] | None = None
+) -> dict[str, dict[int, ast.expr]]:
+    """Return what is to stand at the places, by function and by the number of the node.
+
+    Args:
+        cls: the class as its author wrote it.
+        where: the places.
+        around: given a function, the number of the node and the text of what is called there: what is called instead.
+
+    Raises:
+        RuntimeError: the source of the class is not there, or not what it was when the places were found.
+    """
+    found: dict[str, dict[int, ast.expr]] = defaultdict(dict)
+    for number, place in enumerate(where):
+        here = reached(cls).get(place.function)
+        nodes = here.nodes if here is not None else []
+        if place.index >= len(nodes) or ast.unparse(nodes[place.index]) != place.text:
+            raise RuntimeError(
+                f"{cls.__qualname__}: the source of {place.function.split(':')[1]} is not there, or not what it was "
+                f"when the network was converted; expected {place.text!r} at {place.line}"
+            )
+        wrap = partial(around, place.function, place.index) if around is not None else str
+        found[place.function][place.index] = _replacement(nodes[place.index], number, place, wrap)
+    return found
+
+
+def exchanged(
+    cls: type[nn.Module], exchanges: Mapping[str, Mapping[int, ast.expr]], cells: dict[str, Any], own: dict[str, Any]
+) -> type[nn.Module]:
+    """Return a class made of another one, with expressions exchanged in the code of its methods and what they call.
+
+    Args:
+        cls: the other one.
+        exchanges: by function and by the number of the node: what stands there instead. In it ``__old__`` is what stood
+            there before, and ``__leaky_owner__`` the module.
+        cells: what other names mean in it.
+        own: further attributes of the class.
+    """
+    functions = _Functions(cls, exchanges, cells)
+    made: dict[str, Any] = {
+        here.outer.__name__: functions.outer(here)
+        for here in reached(cls).values()
+        if here.definer is not None and getattr(cls, here.outer.__name__, None) is here.outer and functions.concern(here)
+    }
+    made |= {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
+    result: type[nn.Module] = type(cls)(cls.__name__, (cls,), {**made, **own})
+    return result
+
+
 class _Functions:
     """The functions of a class that are made anew."""
 
-    def __init__(self, cls: type, where: tuple[Place, ...]) -> None:
-        self._cls, self._where = cls, where
+    def __init__(self, cls: type, exchanges: Mapping[str, Mapping[int, ast.expr]], cells: dict[str, Any]) -> None:
+        self._cls, self._exchanges, self._cells = cls, exchanges, cells
         self._reached = reached(cls)
         self._made: dict[str, CellType] = {}
-        for place in where:
-            here = self._reached.get(place.function)
-            nodes = here.nodes if here is not None else []
-            if place.index >= len(nodes) or ast.unparse(nodes[place.index]) != place.text:
-                raise RuntimeError(
-                    f"{cls.__qualname__}: the source of {place.function.split(':')[1]} is not there, or not what it was "
-                    f"when the network was converted; expected {place.text!r} at {place.line}"
-                )
 
     def concern(self, here: Reached, seen: tuple[str, ...] = ()) -> bool:
-        """Say whether a function holds one of the places, or calls a function that does."""
+        """Say whether something is exchanged in a function, or in one that it calls."""
         if here.key in seen:
             return False
-        if any(place.function == here.key for place in self._where):
+        if self._exchanges.get(here.key):
             return True
         return any(self.concern(each, (*seen, here.key)) for each in self._callees(here).values())
 
@@ -120,19 +158,13 @@ class _Functions:
         cell = self._made.get(here.key)
         if cell is None:
             cell = self._made[here.key] = CellType(None)  # it may call itself
-            inner = self._inner(here)
-            cell.cell_contents = rewrapped(here.outer, here.function, inner)
-            if cell.cell_contents is None:
-                raise RuntimeError(f"{here.function.__qualname__}: what decorates it cannot be looked into")
+            cell.cell_contents = rewrapped(here.outer, here.function, self._inner(here))
         return cell.cell_contents
 
     def _inner(self, here: Reached) -> FunctionType:
         assert here.source is not None
-        changes: dict[int, ast.expr] = {}
-        cells = {name: CellType(value) for name, value in _CELLS.items()}
-        for number, place in enumerate(self._where):
-            if place.function == here.key:
-                changes[place.index] = _replacement(here.nodes[place.index], number, place)
+        changes = dict(self._exchanges.get(here.key, {}))
+        cells = {name: CellType(value) for name, value in self._cells.items()} | {"__leaky_bound__": CellType(partial)}
         for node, called in self._callees(here).items():
             if self.concern(called):
                 self.outer(called)
@@ -140,8 +172,7 @@ class _Functions:
                 cells[name] = self._made[called.key]
                 through_super = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call)
                 bound = through_super or called.definer is None
-                text = f"__leaky_bound__({name}, {_OWNER})" if bound else name
-                changes[here.nodes.index(node)] = _expression(text)
+                changes[here.nodes.index(node)] = expression(f"__leaky_bound__({name}, {OWNER})" if bound else name)
         tree = copy.deepcopy(here.source.node)
         order = {node: index for index, node in enumerate(ast.walk(tree))}
         tree = _Exchange({node: changes[index] for node, index in order.items() if index in changes}).visit(tree)
@@ -172,44 +203,54 @@ class _Fill(ast.NodeTransformer):
         self._old: Any = old
 
     def visit_Name(self, node: ast.Name) -> Any:  # noqa: N802
-        match node.id:
-            case "__old__":
+        match node.id.strip("_").split("_"):
+            case ["old"]:
                 return self._old
-            case "__old_base__":
+            case ["old", "base"]:
                 return self._old.func.value
-            case "__old_left__":
+            case ["old", "left"]:
                 return self._old.left
-            case "__old_right__":
+            case ["old", "right"]:
                 return self._old.right
+            case ["old", "argument", number]:
+                return self._old.args[int(number)]
+            case ["old", "keyword", number]:
+                return self._old.keywords[int(number)].value
         return node
 
 
-def _replacement(node: ast.AST, number: int, place: Place) -> ast.expr:
-    rectifies = place.kind == "relu"
-    match place.way:
-        case "method":
-            assert isinstance(node, ast.Call)
-            assert isinstance(node.func, ast.Attribute)
-            return _expression(
-                f"__leaky_method__({_OWNER}, {number}, {rectifies}, __old_base__, {node.func.attr!r})"
-            )
-        case "product":
-            function = f"__leaky_converted__({_OWNER}, {number}, {place.operand}, {rectifies}, __leaky_product__)"
-            return _expression(f"{function}(__old_left__, __old_right__)")
-    return _expression(f"__leaky_converted__({_OWNER}, {number}, {place.operand}, {rectifies}, __old__)")
+def _replacement(node: ast.AST, number: int, place: Place, wrap: Callable[[str], str]) -> ast.expr:
+    known = f"{OWNER}, {number}, {place.operand}, {place.kind == 'relu'}"
+    if place.way == "method":
+        assert isinstance(node, ast.Call)
+        assert isinstance(node.func, ast.Attribute)
+        return _with_arguments_of(node, f"{wrap('__leaky_method__')}({known}, __old_base__, {node.func.attr!r})")
+    if place.way == "product":
+        return expression(f"{wrap(f'__leaky_converted__({known}, __leaky_product__)')}(__old_left__, __old_right__)")
+    return expression(wrap(f"__leaky_converted__({known}, __old__)"))
 
 
-def _expression(text: str) -> ast.expr:
+def expression(text: str) -> ast.expr:
+    """Return the tree of an expression."""
     return ast.parse(text, mode="eval").body
+
+
+def _with_arguments_of(old: ast.Call, text: str) -> ast.expr:
+    """Return a call that takes the arguments of another one after its own."""
+    new = expression(text)
+    assert isinstance(new, ast.Call)
+    new.args += [ast.Name(f"__old_argument_{number}__", ast.Load()) for number in range(len(old.args))]
+    new.keywords += [ast.keyword(each.arg, ast.Name(f"__old_keyword_{n}__", ast.Load())) for n, each in enumerate(old.keywords)]
+    return new
 
 
 def _name_owner(tree: Any, owner: str | None) -> None:
     """Have the module known by a name of our own: a method's first argument, or one that comes before all others."""
     if owner is None:
         arguments = tree.args.posonlyargs or tree.args.args
-        arguments.insert(0, ast.arg(_OWNER))
+        arguments.insert(0, ast.arg(OWNER))
     else:
-        first = ast.parse(f"{_OWNER} = {owner}").body[0]
+        first = ast.parse(f"{OWNER} = {owner}").body[0]
         for each in ast.walk(first):
             ast.copy_location(each, tree.body[0])
         documented = ast.get_docstring(tree) is not None

@@ -10,22 +10,12 @@ import functools
 import math
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leaky.torch import LeakyReLU
-from leaky.torch.rewriting.reach import rectifier
-
-_KINDS: dict[type[nn.Module], str] = {
-    nn.ReLU: "relu",
-    nn.LeakyReLU: "leaky_relu",
-    nn.Threshold: "threshold",
-    nn.ReLU6: "relu6",
-    nn.Hardtanh: "hardtanh",
-    nn.RReLU: "rrelu",
-    nn.PReLU: "prelu",
-}
-
+from leaky.torch.rewriting.reach import is_torchs, rectifier
 
 _SETTINGS = {
     *("negative_slope", "inplace", "of_threshold", "threshold", "value"),
@@ -56,7 +46,7 @@ class WarmLeakyReLU(LeakyReLU):
         return "LeakyReLU"
 
 
-class FrozenPReLU(nn.LeakyReLU):
+class FrozenPReLU(nn.Module):
     """A Leaky ReLU in the place of a PReLU: its slopes, one or one per channel, are a buffer of the parameter's name."""
 
     weight: Tensor
@@ -66,7 +56,7 @@ class FrozenPReLU(nn.LeakyReLU):
         return F.prelu(input, self.weight)
 
     @property
-    def negative_slope(self) -> float | list[float]:  # type: ignore[override]  # there it is a number that is set
+    def negative_slope(self) -> float | list[float]:
         """The slope, or one for each channel."""
         slopes: list[float] = self.weight.tolist()
         return slopes[0] if len(slopes) == 1 else slopes
@@ -83,14 +73,26 @@ class FrozenPReLU(nn.LeakyReLU):
         return "LeakyReLU"
 
 
-class OnlyAtZero:
-    """True while an activation's slope is 0: where PyTorch asks whether a layer may take its fused path for ReLU."""
+_KINDS: dict[type[nn.Module], str] = {
+    nn.ReLU: "relu",
+    nn.LeakyReLU: "leaky_relu",
+    FrozenPReLU: "leaky_relu",
+    nn.Threshold: "threshold",
+    nn.ReLU6: "relu6",
+    nn.Hardtanh: "hardtanh",
+    nn.RReLU: "rrelu",
+    nn.PReLU: "prelu",
+}
 
-    def __init__(self, activation: Any) -> None:
-        self.activation = activation
+
+class OnlyAtZero:
+    """True while activations are ReLU: what PyTorch asks whether a layer may take its fused path for ReLU."""
+
+    def __init__(self, activations: list[Any]) -> None:
+        self.activations = activations
 
     def __bool__(self) -> bool:
-        return bool(self.activation.negative_slope == 0)
+        return all(isinstance(each, nn.ReLU) or getattr(each, "negative_slope", None) == 0 for each in self.activations)
 
     def __eq__(self, other: object) -> bool:
         return int(bool(self)) == other
@@ -116,13 +118,13 @@ def kind_of(module: nn.Module) -> tuple[str, str] | None:
 
 def is_subclass(module: nn.Module) -> bool:
     """Say whether a rectifier is of a class that its author made of PyTorch's, and may do something else."""
-    return type(module) not in (*_KINDS, LeakyReLU, WarmLeakyReLU, FrozenPReLU)
+    return type(module) not in (*_KINDS, LeakyReLU, WarmLeakyReLU)
 
 
 def written(module: nn.Module) -> str:
     """Return the activation that a module is, with its slope."""
     kind, _ = kind_of(module) or ("", "")
-    if isinstance(module, nn.LeakyReLU):
+    if isinstance(module, nn.LeakyReLU | FrozenPReLU):
         slope = module.negative_slope
         return f"leaky_relu({slope:g})" if isinstance(slope, float | int) else "leaky_relu(one slope per channel)"
     if isinstance(module, nn.PReLU):
@@ -219,13 +221,30 @@ def hold(module: nn.Module, name: str, activation: nn.Module) -> None:
     setattr(module, name, activation.train(module.training))
 
 
-def mind_fused_path(module: nn.Module) -> None:
-    """Keep transformers off the fused path for ReLU while what was ReLU has a slope; call it on all modules at the end."""
-    if isinstance(module, nn.TransformerEncoderLayer):
-        if isinstance(module.activation, WarmLeakyReLU) and isinstance(module.activation_relu_or_gelu, int):
-            fused = OnlyAtZero(module.activation) if module.activation_relu_or_gelu == 1 else 0
-            module.activation_relu_or_gelu = fused  # type: ignore[assignment]  # it is asked whether it is true, or 2
-    elif isinstance(module, nn.TransformerEncoder) and len(module.layers) and module.use_nested_tensor is True:
-        first: Any = module.layers[0]
-        if isinstance(getattr(first, "activation_relu_or_gelu", None), OnlyAtZero):
-            module.use_nested_tensor = first.activation_relu_or_gelu
+def mind_fused_paths(root: nn.Module) -> None:
+    """Keep transformers off PyTorch's fused path for ReLU while what was ReLU has a slope."""
+    for layer in root.modules():
+        if isinstance(layer, nn.TransformerEncoderLayer):
+            activation: Any = layer.activation
+            if layer.activation_relu_or_gelu == 1 and isinstance(activation, nn.Module):
+                layer.activation_relu_or_gelu = OnlyAtZero([activation])  # type: ignore[assignment]  # it is asked whether it is true, or 2
+    for encoder in root.modules():
+        if isinstance(encoder, nn.TransformerEncoder) and encoder.use_nested_tensor:
+            fused = [getattr(layer, "activation_relu_or_gelu", None) for layer in encoder.layers]
+            asked = [each for one in fused if isinstance(one, OnlyAtZero) for each in one.activations]
+            if asked:
+                encoder.use_nested_tensor = OnlyAtZero(asked)  # type: ignore[assignment]  # as above
+
+
+def opaque(module: nn.Module) -> str | None:
+    """Return why nothing in a module can be converted, if nothing can."""
+    cls = type(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        return "TorchScript: its code is fixed"
+    if isinstance(module, torch.fx.GraphModule):
+        return "a graph of torch.fx: its code is made anew whenever it changes"
+    if "relu" in (getattr(module, "nonlinearity", "") or getattr(module, "mode", "")).lower() and is_torchs(cls):
+        return "does its steps in one call"
+    if cls.__module__.startswith(("torch.ao.nn", "torch.nn.quantized")) and "ReLU" in cls.__name__:
+        return "a quantised layer with its activation in it"
+    return None

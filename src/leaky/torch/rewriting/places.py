@@ -104,9 +104,14 @@ def _number(node: ast.AST) -> float | None:
 def _doubtful(here: Reached) -> Iterator[Place]:
     for node in here.nodes:
         form = _maximum(node) or _mask(node)
-        if form is not None:
-            product = isinstance(node, ast.BinOp)
-            yield place_of(here, node, "relu", form, "product" if product else "function")
+        if form is None:
+            continue
+        if not isinstance(node, ast.Call):
+            yield place_of(here, node, "relu", form, "product")
+        elif here.meaning(node.func) is not None:
+            yield place_of(here, node.func, "relu", form, "function")
+        else:
+            yield place_of(here, node, "relu", form, "method")
 
 
 def _maximum(node: ast.AST) -> str | None:
