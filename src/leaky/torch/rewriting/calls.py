@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import leaky.torch
+from leaky.torch.slopes import warmed
 
 _NN = torch._C._nn  # where PyTorch keeps some of those that work in place
 
@@ -70,7 +71,7 @@ def _call(owner: Any, number: int, operand: int, rectifies: bool, function: Any,
     inplace = function in _OVERWRITE or named.get("inplace", False)
     if function in _INPLACE and _INPLACE[function] < len(args):
         inplace = args[_INPLACE[function]]
-    return _rectified(x, slope, inplace)
+    return _rectified(owner, x, slope, inplace)
 
 
 def method(
@@ -80,8 +81,11 @@ def method(
     slope = owner.leaky_slopes[number]
     if slope == 0 and rectifies:
         return getattr(x, name)(*args, **named)
-    return _rectified(args[operand - 1] if operand else x, slope, name[-1] == "_")
+    return _rectified(owner, args[operand - 1] if operand else x, slope, name[-1] == "_")
 
 
-def _rectified(x: Any, slope: float, inplace: bool) -> Any:
+def _rectified(owner: Any, x: Any, slope: float, inplace: bool) -> Any:
+    result = warmed(x, slope, inplace) if owner.warming else None
+    if result is not None:
+        return result
     return F.relu(x, inplace) if slope == 0 else leaky.torch.leaky_relu(x, slope, inplace)

@@ -22,6 +22,7 @@ from leaky.torch.rewriting import calls
 from leaky.torch.rewriting.places import Place
 from leaky.torch.rewriting.reach import Reached, callee, reached
 from leaky.torch.rewriting.sources import Source, recompiled, rewrapped
+from leaky.torch.slopes import KeepsSlopes
 
 #: by which new code knows the module
 OWNER = "__leaky_owner__"
@@ -122,7 +123,8 @@ def exchanged(
         if here.definer is not None and getattr(cls, here.outer.__name__, None) is here.outer and functions.concern(here)
     }
     made |= {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
-    result: type[nn.Module] = type(cls)(cls.__name__, (cls,), {**made, **own})
+    bases = (cls,) if issubclass(cls, KeepsSlopes) else (KeepsSlopes, cls)
+    result: type[nn.Module] = type(cls)(cls.__name__, bases, {**made, **own})
     return result
 
 
