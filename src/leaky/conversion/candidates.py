@@ -127,13 +127,13 @@ class _Written:
         return next((why for each, why in self._opaque.items() if not each or f"{path}.".startswith(f"{each}.")), None)
 
     def _look(self, module: nn.Module, path: str) -> None:
-        for attribute, (kind, form, slope) in modules.functions_held(module).items():
-            before = kind if slope is None else f"{kind}({slope:g})"
-            self._add(Candidate(Origin(module, attribute), kind, form, path, before, slope))
+        for attribute, (kind, form, own) in modules.functions_held(module).items():
+            before = kind if own is None else f"{kind}({own:g})"
+            self._add(Candidate(Origin(module, attribute), kind, form, path, before, own))
         cls = classes.origin(module)
         slopes = dict(zip(classes.places(module), getattr(module, "leaky_slopes", ()), strict=True))
-        for place in slopes:
-            self._call(module, path, place, slopes[place])
+        for place, slope in slopes.items():
+            self._call(module, path, place, slope)
         known = {(place.function, place.index) for place in slopes}
         for place in places.plain_places(cls):
             if (place.function, place.index) not in known:
@@ -146,9 +146,7 @@ class _Written:
                 reason = "its source is not there, or not what runs: what it calls is not seen"
                 self.left.append(Left(path or "the model", path, here.function.__qualname__, reason))
 
-    def _call(
-        self, module: nn.Module, path: str, place: Place, slope: float | None, reason: str | None = None
-    ) -> None:
+    def _call(self, module: nn.Module, path: str, place: Place, slope: float | None, reason: str | None = None) -> None:
         kind = "leaky_relu" if slope else place.kind
         before = f"{kind}({slope:g})" if slope else kind
         self._add(Candidate(Origin(module, None, place), kind, place.form, path, before, slope, reason))

@@ -16,13 +16,15 @@ from torch import Tensor
 import leaky.torch
 from leaky.torch.slopes import warmed
 
-_NN = torch._C._nn  # where PyTorch keeps some of those that work in place
+_NN: Any = torch._C._nn  # where PyTorch keeps some of those that work in place
 
 #: the functions that are rectifiers, each with the kind of site that its call is
 FUNCTIONS: dict[Any, str] = {
     **dict.fromkeys([F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_], "relu"),
-    **dict.fromkeys([F.leaky_relu, F.leaky_relu_, leaky.torch.leaky_relu, _NN.leaky_relu, _NN.leaky_relu_], "leaky_relu"),
-    **dict.fromkeys([F.threshold, F.threshold_, torch.threshold, torch.threshold_], "threshold"),
+    **dict.fromkeys(
+        [F.leaky_relu, F.leaky_relu_, leaky.torch.leaky_relu, _NN.leaky_relu, _NN.leaky_relu_], "leaky_relu"
+    ),
+    **dict.fromkeys([F.threshold, torch.threshold, torch.threshold_], "threshold"),
     **dict.fromkeys([F.relu6, _NN.relu6, _NN.relu6_], "relu6"),
     **dict.fromkeys([F.hardtanh, F.hardtanh_, _NN.hardtanh, _NN.hardtanh_], "hardtanh"),
     **dict.fromkeys([F.prelu, torch.prelu, Tensor.prelu], "prelu"),
@@ -30,12 +32,30 @@ FUNCTIONS: dict[Any, str] = {
 }
 
 #: the place of the argument ``inplace``, of those that have one
-_INPLACE = {F.relu: 1, F.relu6: 1, F.leaky_relu: 2, leaky.torch.leaky_relu: 2, F.threshold: 3, F.hardtanh: 3, F.rrelu: 4}
+_INPLACE = {
+    F.relu: 1,
+    F.relu6: 1,
+    F.leaky_relu: 2,
+    leaky.torch.leaky_relu: 2,
+    F.threshold: 3,
+    F.hardtanh: 3,
+    F.rrelu: 4,
+}
 
 #: what is always in place
 _OVERWRITE = {
     *(torch.relu_, Tensor.relu_, torch.threshold_, torch.rrelu_, torch.clamp_, torch.clamp_min_),
-    *(_NN.leaky_relu_, _NN.hardtanh_, _NN.relu6_, Tensor.masked_fill_, Tensor.mul_, Tensor.clamp_, Tensor.clamp_min_, Tensor.clip_, torch.clip_),
+    *(
+        _NN.leaky_relu_,
+        _NN.hardtanh_,
+        _NN.relu6_,
+        Tensor.masked_fill_,
+        Tensor.mul_,
+        Tensor.clamp_,
+        Tensor.clamp_min_,
+        Tensor.clip_,
+        torch.clip_,
+    ),
 }
 
 
@@ -74,9 +94,7 @@ def _call(owner: Any, number: int, operand: int, rectifies: bool, function: Any,
     return _rectified(owner, x, slope, inplace)
 
 
-def method(
-    owner: Any, number: int, operand: int, rectifies: bool, x: Any, name: str, *args: Any, **named: Any
-) -> Any:
+def method(owner: Any, number: int, operand: int, rectifies: bool, x: Any, name: str, *args: Any, **named: Any) -> Any:
     """Run what stands in place of the call of a tensor's method, as :func:`converted` does of a function."""
     slope = owner.leaky_slopes[number]
     if slope == 0 and rectifies:

@@ -53,13 +53,19 @@ def convert_calls(module: nn.Module, slopes: dict[Place, float]) -> None:
     module.leaky_slopes = list(both.values())  # type: ignore[assignment]  # modules declare tensors and modules
 
 
-@functools.lru_cache(maxsize=None)
 def rewritten(cls: type[nn.Module], where: tuple[Place, ...]) -> type[nn.Module]:
     """Return the class whose methods call Leaky ReLU at these places; see :mod:`leaky.torch.rewriting.classes`.
 
     Raises:
         RuntimeError: the source of the class is not there, or not what it was when the places were found.
     """
+    known: Any = cls  # mypy doubts that classes of modules can be looked up
+    return _rewritten(known, where)
+
+
+@functools.cache
+def _rewritten(cls: Any, where: tuple[Place, ...]) -> type[nn.Module]:
+
     def __reduce_ex__(self: Any, protocol: Any) -> Any:  # noqa: N807
         make, arguments, *rest = super(result, self).__reduce_ex__(protocol)
         plain = tuple(cls if each is result else each for each in arguments)
@@ -117,14 +123,17 @@ def exchanged(
         own: further attributes of the class.
     """
     functions = _Functions(cls, exchanges, cells)
+    make: Any = type(cls)
     made: dict[str, Any] = {
         here.outer.__name__: functions.outer(here)
         for here in reached(cls).values()
-        if here.definer is not None and getattr(cls, here.outer.__name__, None) is here.outer and functions.concern(here)
+        if here.definer is not None
+        and getattr(cls, here.outer.__name__, None) is here.outer
+        and functions.concern(here)
     }
     made |= {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
     bases = (cls,) if issubclass(cls, KeepsSlopes) else (KeepsSlopes, cls)
-    result: type[nn.Module] = type(cls)(cls.__name__, bases, {**made, **own})
+    result: type[nn.Module] = make(cls.__name__, bases, {**made, **own})
     return result
 
 
@@ -204,7 +213,7 @@ class _Fill(ast.NodeTransformer):
     def __init__(self, old: ast.AST) -> None:
         self._old: Any = old
 
-    def visit_Name(self, node: ast.Name) -> Any:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> Any:
         match node.id.strip("_").split("_"):
             case ["old"]:
                 return self._old
@@ -242,7 +251,9 @@ def _with_arguments_of(old: ast.Call, text: str) -> ast.expr:
     new = expression(text)
     assert isinstance(new, ast.Call)
     new.args += [ast.Name(f"__old_argument_{number}__", ast.Load()) for number in range(len(old.args))]
-    new.keywords += [ast.keyword(each.arg, ast.Name(f"__old_keyword_{n}__", ast.Load())) for n, each in enumerate(old.keywords)]
+    new.keywords += [
+        ast.keyword(each.arg, ast.Name(f"__old_keyword_{n}__", ast.Load())) for n, each in enumerate(old.keywords)
+    ]
     return new
 
 

@@ -105,13 +105,11 @@ def kind_of(module: nn.Module) -> tuple[str, str] | None:
     for cls, kind in _KINDS.items():
         if isinstance(module, cls):
             form = f"nn.{cls.__name__}"
-            bounds = None
             if isinstance(module, nn.Threshold):
-                bounds = module.threshold, module.value
-                kind = "relu" if bounds == (0, 0) else kind
-            elif isinstance(module, nn.Hardtanh) and not isinstance(module, nn.ReLU6):
-                bounds = module.min_val, module.max_val
-                kind = {(0, 6): "relu6", (0, math.inf): "relu"}.get(bounds, kind)
+                kind = "relu" if (module.threshold, module.value) == (0, 0) else kind
+            elif isinstance(module, nn.Hardtanh):
+                bounds = float(module.min_val), float(module.max_val)
+                kind = {(0.0, 6.0): "relu6", (0.0, math.inf): "relu"}.get(bounds, kind)
             return kind, form
     return None
 
@@ -151,7 +149,6 @@ def to_leaky(module: nn.Module, slope: float | None) -> None:
         module.__class__ = FrozenPReLU
         module._buffers["weight"] = weight
         module.__dict__.pop("num_parameters", None)
-        module.inplace = False
         if slope is not None:
             weight.fill_(slope)
         return
@@ -178,9 +175,8 @@ def to_prelu(module: nn.Module, slope: float | None, like: Tensor) -> bool:
         if slope is not None:
             weight.fill_(slope)
         module._buffers.pop("weight", None)
-        module.__dict__.pop("inplace", None)
         module.__class__ = nn.PReLU
-        module.num_parameters = weight.numel()  # type: ignore[assignment]  # modules declare tensors and modules
+        module.__dict__["num_parameters"] = weight.numel()
         module._parameters["weight"] = nn.Parameter(weight)
         return False
     start = slope_of(module) if slope is None else slope

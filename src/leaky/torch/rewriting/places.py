@@ -85,9 +85,8 @@ def _plain(here: Reached) -> Iterator[Place]:
 def _kind_and_form(kind: str, called: ast.Call | None) -> tuple[str, str]:
     """Return the kind of the call of a rectifier, and how it is written."""
     numbers = [_number(each) for each in called.args[1:3]] if called is not None else []
-    if kind == "threshold" and len(numbers) == 2 and None not in numbers:
-        form = "threshold({:g}, {:g})".format(*numbers)
-        return ("relu" if numbers == [0, 0] else kind), form
+    if kind == "threshold" and numbers == [0, 0]:
+        return "relu", "threshold(0, 0)"
     if kind == "hardtanh" and numbers == [0, 6]:
         return "relu6", "relu6"
     return kind, kind
@@ -95,7 +94,7 @@ def _kind_and_form(kind: str, called: ast.Call | None) -> tuple[str, str]:
 
 def _number(node: ast.AST) -> float | None:
     try:
-        value = ast.literal_eval(node)  # type: ignore[arg-type]  # an expression
+        value = ast.literal_eval(node)
     except ValueError:
         return None
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

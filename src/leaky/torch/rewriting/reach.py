@@ -18,8 +18,9 @@ from leaky.torch.rewriting.sources import Source, cells_of, source_of, within
 
 #: names that say that a function may hold a rectifier
 _WORDS = {
-    *("relu relu_ leaky_relu leaky_relu_ threshold threshold_ relu6 hardtanh hardtanh_ prelu rrelu rrelu_").split(),
-    *("clamp clamp_ clamp_min clamp_min_ clip clip_ maximum max where masked_fill").split(),
+    *("relu", "relu_", "leaky_relu", "leaky_relu_", "threshold", "threshold_", "prelu", "rrelu", "rrelu_"),
+    *("relu6", "hardtanh", "hardtanh_", "clamp", "clamp_", "clamp_min", "clamp_min_", "clip", "clip_"),
+    *("maximum", "max", "where", "masked_fill"),
 }
 
 
@@ -80,9 +81,14 @@ class Reached:
         return None
 
 
-@functools.lru_cache(maxsize=4096)
 def reached(cls: type) -> dict[str, Reached]:
     """Return the functions that may hold rectifiers, by their keys, that the modules of a class run."""
+    known: Any = cls  # mypy doubts that classes of modules can be looked up
+    return _reached(known)
+
+
+@functools.lru_cache(maxsize=4096)
+def _reached(cls: Any) -> dict[str, Reached]:
     found: dict[str, Reached] = {}
     for definer in theirs(cls):
         for name, value in vars(definer).items():
@@ -176,7 +182,9 @@ def _mentions(function: FunctionType, within_: frozenset[FunctionType] = frozens
 
 def _masks(code: CodeType) -> bool:
     """Say whether code compares something and multiplies something."""
-    done = {(step.opname, step.argrepr) for step in dis.get_instructions(code) if step.opname.startswith(("COMP", "BIN"))}
+    done = {
+        (step.opname, step.argrepr) for step in dis.get_instructions(code) if step.opname.startswith(("COMP", "BIN"))
+    }
     return any(name == "COMPARE_OP" for name, _ in done) and ("BINARY_OP", "*") in done
 
 

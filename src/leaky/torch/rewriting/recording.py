@@ -86,7 +86,9 @@ class Recorder:
             undo.append(functools.partial(setattr, module, "__class__", before))
             module.__class__ = _told(before, self)
 
-    def _run(self, owner: nn.Module, name: str | None, key: str, index: int, function: Any, *args: Any, **named: Any) -> Any:
+    def _run(
+        self, owner: nn.Module, name: str | None, key: str, index: int, function: Any, *args: Any, **named: Any
+    ) -> Any:
         bound = getattr(function, "__self__", None)
         given = (bound, *args) if isinstance(bound, Tensor) else args
         self._running.append(_Running(owner, name, key, index, function, given))
@@ -108,8 +110,8 @@ class Recorder:
             if (place.function, place.index) == (last.key, last.index):
                 return Origin(last.owner, None, place)
         operand = next((n for n, each in enumerate(last.args) if isinstance(each, Tensor) and _is_same(each, x)), 0)
-        place = _place(reached(classes.origin(last.owner))[last.key], last, site, operand)
-        return place and Origin(last.owner, None, place)
+        found = _place(reached(classes.origin(last.owner))[last.key], last, site, operand)
+        return None if found is None else Origin(last.owner, None, found)
 
 
 def _is_same(one: Tensor, other: Tensor) -> bool:

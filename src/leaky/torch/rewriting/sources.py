@@ -1,7 +1,6 @@
 """The source of a function as a syntax tree, and a function made of such a tree, in the place of the first."""
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -16,7 +15,9 @@ from typing import Any
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
-_FUTURE = functools.reduce(operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names))
+_FUTURE = functools.reduce(
+    operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ def recompiled(function: FunctionType, source: Source, more: Mapping[str, CellTy
         tuple(cells[name] for name in made.co_freevars),
     )
     result.__kwdefaults__ = function.__kwdefaults__
-    return functools.update_wrapper(result, function)
+    functools.update_wrapper(result, function)
+    del result.__wrapped__  # type: ignore[attr-defined]  # it wraps nothing
+    return result
 
 
 def rewrapped(outer: Any, inner: FunctionType, new: FunctionType) -> Any:
@@ -153,7 +156,7 @@ def _compiled(source: Source, code: CodeType, more: tuple[str, ...] = ()) -> Cod
     if source.owner is not None and source.owner not in code.co_freevars:
         outer.body.insert(0, ast.Global([source.owner]))  # or the class would be a local name here
     module = ast.fix_missing_locations(ast.Module([*source.imports, outer], []))
-    made = compile(module, code.co_filename, "exec", flags=code.co_flags & _FUTURE, dont_inherit=True)
+    made: CodeType = compile(module, code.co_filename, "exec", flags=code.co_flags & _FUTURE, dont_inherit=True)
     for _ in range(2 if source.owner is None else 3):  # the function around it, and the class
         made = next(const for const in made.co_consts if isinstance(const, CodeType))
     return made
