@@ -156,6 +156,9 @@ class _Written:
             if mentions_rectifiers(value):
                 self._unseen(path, f"{name}()", "a function that the module holds: what it calls is not seen")
 
+    def _unseen(self, path: str, form: str, reason: str) -> None:
+        self.unseen.append(Left(path or "the model", path, form, reason))
+
     def _call(self, module: nn.Module, path: str, place: Place, slope: float | None, reason: str | None = None) -> None:
         kind = "leaky_relu" if slope else place.kind
         before = f"{kind}({slope:g})" if slope else kind

@@ -40,11 +40,8 @@ class Reached:
     #: None if it cannot be had, and why
     source: Source | None
     problem: str = ""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return str(self.outer.__name__)
+    #: by what name the class has it
+    name: str = ""
 
     @functools.cached_property
     def nodes(self) -> list[ast.AST]:
@@ -111,7 +108,7 @@ def _reached(cls: Any) -> dict[str, Reached]:
                 continue
             inner = getattr(value, "__func__", None) or getattr(value, "fget", None)
             if isinstance(value, FunctionType) and getattr(cls, name, None) is value:
-                _reach(cls, value, definer, found)
+                _reach(cls, value, definer, found, name)
             elif isinstance(inner, FunctionType) and _mentions(inner):
                 reason = f"a {type(value).__name__}, which does not know its module or is no method"
                 found[_key(inner)] = Reached(_key(inner), inner, inner, None, None, reason)
@@ -132,7 +129,7 @@ def is_torchs(thing: Any) -> bool:
     return (getattr(thing, "__module__", None) or "").partition(".")[0] == "torch"
 
 
-def _reach(cls: type, outer: Any, definer: type | None, found: dict[str, Reached]) -> None:
+def _reach(cls: type, outer: Any, definer: type | None, found: dict[str, Reached], name: str = "") -> None:
     """Enter a function, and what it calls by name, if they may hold rectifiers."""
     function = within(outer)
     if function is None or not _mentions(function):
@@ -143,7 +140,7 @@ def _reach(cls: type, outer: Any, definer: type | None, found: dict[str, Reached
     source, problem = source_of(function), "its source is not there, or not what runs: what it calls is not seen"
     if source is not None and rewrapped(outer, function, function) is None:
         source, problem = None, "what decorates it cannot be looked into"
-    found[key] = here = Reached(key, outer, function, definer, source, problem)
+    found[key] = here = Reached(key, outer, function, definer, source, problem, name)
     for node in here.nodes:
         called = callee(cls, here, node)
         if called is not None:
@@ -164,7 +161,7 @@ def callee(cls: type, here: Reached, node: ast.AST) -> tuple[Any, type | None] |
     if isinstance(node, ast.Name | ast.Attribute):
         value = here.meaning(node)
         if isinstance(value, FunctionType) and not _is_foreign(value):
-            definer = next((each for each in theirs(cls) if vars(each).get(value.__name__) is value), None)
+            definer = next((each for each in theirs(cls) if any(value is own for own in vars(each).values())), None)
             return value, definer
     return None
 
@@ -200,6 +197,8 @@ def _mentions(function: FunctionType, within_: frozenset[FunctionType] = frozens
             among = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
             if any(map(_is_rectifier, (value, *among))):
                 return True
+            if name == "super" or (isinstance(value, type) and issubclass(value, nn.Module)):
+                return True  # methods of other classes
             inner = within(value) if isinstance(value, FunctionType) and not _is_foreign(value) else None
             if inner is not None and _mentions(inner, within_ | {function}):
                 return True
