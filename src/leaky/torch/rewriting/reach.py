@@ -23,7 +23,7 @@ _WORDS = {
 }
 _DOUBTFUL_WORDS = {
     *("clamp", "clamp_", "clamp_min", "clamp_min_", "clip", "clip_", "maximum", "max", "where", "masked_fill"),
-    "getattr",  # as in getattr(F, name)
+    *("mul", "mul_", "multiply", "getattr"),  # as in getattr(F, name)
 }
 
 
