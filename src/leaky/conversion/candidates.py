@@ -14,10 +14,11 @@ from leaky.checkup.feeding import Feed
 from leaky.conversion.errors import ConversionError
 from leaky.conversion.passes import Passes
 from leaky.conversion.result import Left
+from leaky.conversion.selection import KINDS
 from leaky.evidence import Site
 from leaky.torch.rewriting import classes, modules, places
 from leaky.torch.rewriting.places import Place
-from leaky.torch.rewriting.reach import reached
+from leaky.torch.rewriting.reach import mentions_rectifiers, reached
 from leaky.torch.rewriting.recording import Origin, Recorder
 from leaky.torch.watch import Watch, undisturbed
 from leaky.torch.watch.names import cleaned
@@ -49,18 +50,23 @@ class Candidate:
         return "module" if self.origin.place is None else "call"
 
 
-def found(root: nn.Module, batches: Passes | None) -> tuple[list[Candidate], list[Left]]:
-    """Return the rectifiers of a network, in order of its forward pass on data, and what cannot be looked at.
+def found(root: nn.Module, batches: Passes | None) -> tuple[list[Candidate], list[Left], dict[str, Site]]:
+    """Return the rectifiers of a network, what cannot be looked at, and the sites seen, in order of the forward pass.
 
-    Without data they are those that its modules and their code show; where data do not pass them, these are taken too.
+    Without data the rectifiers are those that its modules and their code show. With data they are the sites that are
+    seen, and those of the others that can be nothing else.
     """
     candidates: dict[object, Candidate] = {}
     names: Counter[str] = Counter()
     written = _Written(root)
-    left = written.left
+    left = [*written.left, *(written.unseen if batches is None else [])]  # data show what these hold
+    sites: dict[str, Site] = {}
     if batches is not None:
         for site, origin in _seen(root, batches):
             names[site.name.partition("[")[0]] += 1
+            if site.kind not in KINDS:
+                continue
+            sites[site.name] = site
             if origin is None:
                 left.append(Left(site.name, site.module, site.form, written.reason(site)))
                 continue
@@ -80,7 +86,7 @@ def found(root: nn.Module, batches: Passes | None) -> tuple[list[Candidate], lis
         if batches is not None and candidate.reason == _DOUBTFUL:
             candidate.reason = "no activation was seen there on the data"
         candidates[key] = candidate
-    return list(candidates.values()), left
+    return list(candidates.values()), left, sites
 
 
 def _name(candidate: Candidate) -> str:
@@ -104,6 +110,8 @@ class _Written:
     def __init__(self, root: nn.Module) -> None:
         self.candidates: dict[object, Candidate] = {}
         self.left: list[Left] = []
+        #: code that may hold rectifiers, and cannot be read
+        self.unseen: list[Left] = []
         self._opaque: dict[str, str] = {}
         for full, module in root.named_modules():
             path = cleaned(full)
@@ -142,9 +150,14 @@ class _Written:
             if (place.function, place.index) not in known:
                 self._call(module, path, place, None, _DOUBTFUL)
         for here in reached(cls).values():
-            if here.source is None:
-                reason = "its source is not there, or not what runs: what it calls is not seen"
-                self.left.append(Left(path or "the model", path, here.function.__qualname__, reason))
+            if here.source is None and here.names_rectifiers:
+                self._unseen(path, here.function.__qualname__, here.problem)
+        for name, value in vars(module).items():
+            if mentions_rectifiers(value):
+                self._unseen(path, f"{name}()", "a function that the module holds: what it calls is not seen")
+
+    def _unseen(self, path: str, form: str, reason: str) -> None:
+        self.unseen.append(Left(path or "the model", path, form, reason))
 
     def _call(self, module: nn.Module, path: str, place: Place, slope: float | None, reason: str | None = None) -> None:
         kind = "leaky_relu" if slope else place.kind

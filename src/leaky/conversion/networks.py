@@ -52,12 +52,18 @@ def convert_network(
         model = in_one_line(what, partial(copy.deepcopy, model), ConversionError)
     root = unwrapped(model)
     batches = None if data is None else Passes(data, batch_size)
-    candidates, left = found(root, batches)
+    candidates, left, sites = found(root, batches)
     work = _Work(root, target, selection, subclasses)
     for candidate in candidates:
         work.convert(candidate)
     work.finish()
-    return Conversion(model, tuple(work.changes), (*work.left, *left), tuple(work.notes))
+    places = {name: place for place, name in enumerate(sites)}
+
+    def in_order(each: Change | Left) -> int:
+        return places.get(each.site, len(places))
+
+    changes, kept = sorted(work.changes, key=in_order), sorted([*work.left, *left], key=in_order)
+    return Conversion(model, tuple(changes), tuple(kept), tuple(work.notes))
 
 
 class _Work:

@@ -10,7 +10,6 @@ from leaky.conversion.result import Conversion
 from leaky.conversion.selection import Selection, Sites
 from leaky.function import real_slope
 
-_KINDS = ("relu", "leaky_relu", "prelu", "relu6", "hardtanh", "rrelu", "threshold")
 _TARGETS = ("leaky_relu", "relu", "prelu")
 
 
@@ -29,18 +28,23 @@ def convert(
 ) -> Conversion:
     """Return a network with Leaky ReLU in the places of its rectifiers, and an account of what changed and what did not.
 
-    Modules become others of their kind; functions that modules hold become modules; and a module that calls a rectifier in its code becomes one of a class whose code calls Leaky ReLU there, with the slopes in its ``leaky_slopes``.
+    Modules become others of their kind. Functions that modules hold become modules. A module in whose code a rectifier is
+    called becomes one of a class whose code calls Leaky ReLU there, with the slopes that its ``leaky_slopes`` lists.
 
     Args:
         model: a ``torch.nn.Module``.
-        negative_slope: of the new activations; None: each keeps the slope that it has, a ReLU 0, at which it computes what it did, to the bit.
+        negative_slope: of the new activations; None: each keeps the slope that it has, a ReLU 0. At 0 what was a ReLU
+            computes what it did, to the bit.
         to: what they become: ``"leaky_relu"``, ``"relu"`` or ``"prelu"``, whose slopes are learned from there on.
         kinds: which are converted, as a site's kind is called: ``relu``, ``leaky_relu``, ``prelu``, ``relu6``,
             ``hardtanh``, ``rrelu``, ``threshold``.
-        only: which sites: a pattern of names such as ``"encoder.*"``, a :class:`leaky.Check` (its sites with dead units), a finding, or a list of these. What runs several times in a pass is converted if one of its sites is named.
+        only: which sites: a pattern of names such as ``"encoder.*"``, a :class:`leaky.Check` (its sites with dead units),
+            a finding, or a list of these. What runs several times in a pass is converted if one of its sites is named.
         skip: which sites stay as they are, in the same words.
         subclasses: whether to convert modules of a class that is made of one of PyTorch's, and may do something else.
-        data: what :func:`leaky.check` takes. The network is run on them, so that the sites are found, and named, as a check does: also the calls that may be no activations, such as ``clamp(min=0)``, which are converted where a layer feeds them. Without data nothing is run, and those are left.
+        data: what :func:`leaky.check` takes. The network is run on them, so that the sites are found, and named, as a check
+            does: also the calls that may be no activations, such as ``clamp(min=0)``, which are converted where a layer
+            feeds them. Without data nothing is run, and those are left.
         batch_size: see :func:`leaky.check`.
         inplace: convert the network itself, not a copy.
 
@@ -48,14 +52,10 @@ def convert(
         ValueError: an argument is not what is expected, or the network cannot be copied.
         TypeError: ``only`` or ``skip`` is of no form known, or the slope is no number.
     """
-    asked = (kinds,) if isinstance(kinds, str) else tuple(kinds)
-    for kind in asked:
-        if kind not in _KINDS:
-            raise ValueError(f"kinds: {kind!r}; expected some of {', '.join(_KINDS)}")
     if to not in _TARGETS:
         raise ValueError(f"to: {to!r}; expected one of {', '.join(_TARGETS)}")
     slope = None if negative_slope is None else real_slope(negative_slope)
-    selection = Selection(only, skip, asked)
+    selection = Selection(only, skip, kinds)
     if not _is_network(model):
         raise ValueError(f"model: {type(model).__name__}; expected a torch.nn.Module")
     from leaky.conversion.networks import Target, convert_network

@@ -8,6 +8,9 @@ from typing import Any
 
 from leaky.checkup import Check, Finding
 
+#: of activations that can be converted, as sites have them
+KINDS = ("relu", "leaky_relu", "prelu", "relu6", "hardtanh", "rrelu", "threshold")
+
 #: what names sites: a pattern, a check (its sites with dead units), a finding, or several of these
 Sites = str | Check | Finding | Sequence["str | Check | Finding"] | None
 
@@ -21,13 +24,17 @@ class Selection:
         kinds: of activations.
 
     Raises:
+        ValueError: a kind is none of those that can be converted.
         TypeError: ``only`` or ``skip`` is of no form known.
     """
 
-    def __init__(self, only: Sites, skip: Sites, kinds: Iterable[str]) -> None:
+    def __init__(self, only: Sites, skip: Sites, kinds: str | Iterable[str]) -> None:
         self._only = None if only is None else _patterns("only", only)
         self._skip = [] if skip is None else _patterns("skip", skip)
-        self._kinds = frozenset(kinds)
+        self._kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+        for kind in self._kinds:
+            if kind not in KINDS:
+                raise ValueError(f"kinds: {kind!r}; expected some of {', '.join(KINDS)}")
 
     def refusal(self, kind: str, names: Iterable[str]) -> str | None:
         """Return why the sites of one module or call are not to be converted, or None if they are."""

@@ -125,11 +125,9 @@ def exchanged(
     functions = _Functions(cls, exchanges, cells)
     make: Any = type(cls)
     made: dict[str, Any] = {
-        here.outer.__name__: functions.outer(here)
+        here.name: functions.outer(here)
         for here in reached(cls).values()
-        if here.definer is not None
-        and getattr(cls, here.outer.__name__, None) is here.outer
-        and functions.concern(here)
+        if here.definer is not None and getattr(cls, here.name, None) is here.outer and functions.concern(here)
     }
     made |= {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
     bases = (cls,) if issubclass(cls, KeepsSlopes) else (KeepsSlopes, cls)

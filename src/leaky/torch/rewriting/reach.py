@@ -14,13 +14,16 @@ from typing import Any
 from torch import nn
 
 from leaky.torch.rewriting.calls import FUNCTIONS
-from leaky.torch.rewriting.sources import Source, cells_of, source_of, within
+from leaky.torch.rewriting.sources import Source, cells_of, rewrapped, source_of, within
 
-#: names that say that a function may hold a rectifier
+# Names that say that a function holds a rectifier, and those that say that it may.
 _WORDS = {
     *("relu", "relu_", "leaky_relu", "leaky_relu_", "threshold", "threshold_", "prelu", "rrelu", "rrelu_"),
-    *("relu6", "hardtanh", "hardtanh_", "clamp", "clamp_", "clamp_min", "clamp_min_", "clip", "clip_"),
-    *("maximum", "max", "where", "masked_fill"),
+    *("relu6", "hardtanh", "hardtanh_"),
+}
+_DOUBTFUL_WORDS = {
+    *("clamp", "clamp_", "clamp_min", "clamp_min_", "clip", "clip_", "maximum", "max", "where", "masked_fill"),
+    *("mul", "mul_", "multiply", "getattr"),  # as in getattr(F, name)
 }
 
 
@@ -34,7 +37,11 @@ class Reached:
     function: FunctionType
     #: the class that it is a method of; None for others
     definer: type | None
+    #: None if it cannot be had, and why
     source: Source | None
+    problem: str = ""
+    #: by what name the class has it
+    name: str = ""
 
     @functools.cached_property
     def nodes(self) -> list[ast.AST]:
@@ -51,6 +58,11 @@ class Reached:
         """The name by which it knows the module."""
         code = self.function.__code__
         return code.co_varnames[0] if self.definer is not None and code.co_argcount else None
+
+    @property
+    def names_rectifiers(self) -> bool:
+        """Whether its code has the name of one."""
+        return any(_WORDS & set(code.co_names) for code in _codes(self.function.__code__))
 
     @functools.cached_property
     def _local(self) -> dict[str, Any]:
@@ -92,11 +104,19 @@ def _reached(cls: Any) -> dict[str, Reached]:
     found: dict[str, Reached] = {}
     for definer in theirs(cls):
         for name, value in vars(definer).items():
-            if name in found or (name.startswith("__") and name != "__call__"):
+            if (name.startswith("__") and name != "__call__") or cls.__dict__.get(name, value) is not value:
                 continue
+            inner = getattr(value, "__func__", None) or getattr(value, "fget", None)
             if isinstance(value, FunctionType) and getattr(cls, name, None) is value:
-                _reach(cls, value, definer, found)
+                _reach(cls, value, definer, found, name)
+            elif isinstance(inner, FunctionType) and _mentions(inner):
+                reason = f"a {type(value).__name__}, which does not know its module or is no method"
+                found[_key(inner)] = Reached(_key(inner), inner, inner, None, None, reason)
     return found
+
+
+def _key(function: FunctionType) -> str:
+    return f"{function.__module__}:{function.__qualname__}:{function.__code__.co_name}"
 
 
 def theirs(cls: type) -> list[type]:
@@ -109,20 +129,22 @@ def is_torchs(thing: Any) -> bool:
     return (getattr(thing, "__module__", None) or "").partition(".")[0] == "torch"
 
 
-def _reach(cls: type, outer: Any, definer: type | None, found: dict[str, Reached]) -> str | None:
-    """Enter a function, and what it calls by name, if they may hold rectifiers; return its key."""
+def _reach(cls: type, outer: Any, definer: type | None, found: dict[str, Reached], name: str = "") -> None:
+    """Enter a function, and what it calls by name, if they may hold rectifiers."""
     function = within(outer)
     if function is None or not _mentions(function):
-        return None
-    key = f"{function.__module__}:{function.__qualname__}:{function.__code__.co_name}"
+        return
+    key = _key(function)
     if key in found:
-        return key
-    found[key] = here = Reached(key, outer, function, definer, source_of(function))
+        return
+    source, problem = source_of(function), "its source is not there, or not what runs: what it calls is not seen"
+    if source is not None and rewrapped(outer, function, function) is None:
+        source, problem = None, "what decorates it cannot be looked into"
+    found[key] = here = Reached(key, outer, function, definer, source, problem, name)
     for node in here.nodes:
         called = callee(cls, here, node)
         if called is not None:
             _reach(cls, *called, found)
-    return key
 
 
 def callee(cls: type, here: Reached, node: ast.AST) -> tuple[Any, type | None] | None:
@@ -139,7 +161,7 @@ def callee(cls: type, here: Reached, node: ast.AST) -> tuple[Any, type | None] |
     if isinstance(node, ast.Name | ast.Attribute):
         value = here.meaning(node)
         if isinstance(value, FunctionType) and not _is_foreign(value):
-            definer = next((each for each in theirs(cls) if vars(each).get(value.__name__) is value), None)
+            definer = next((each for each in theirs(cls) if any(value is own for own in vars(each).values())), None)
             return value, definer
     return None
 
@@ -168,12 +190,15 @@ def _mentions(function: FunctionType, within_: frozenset[FunctionType] = frozens
         return False
     for code in _codes(function.__code__):
         names = {*code.co_names, *code.co_freevars}
-        if names & _WORDS or _masks(code):
+        if names & (_WORDS | _DOUBTFUL_WORDS) or _masks(code):
             return True
         for name in names:
             value = _known(function, name)
-            if _is_rectifier(value):
+            among = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+            if any(map(_is_rectifier, (value, *among))):
                 return True
+            if name == "super" or (isinstance(value, type) and issubclass(value, nn.Module)):
+                return True  # methods of other classes
             inner = within(value) if isinstance(value, FunctionType) and not _is_foreign(value) else None
             if inner is not None and _mentions(inner, within_ | {function}):
                 return True
@@ -193,6 +218,12 @@ def _is_rectifier(value: Any) -> bool:
         return value in FUNCTIONS
     except TypeError:  # it cannot be looked up
         return False
+
+
+def mentions_rectifiers(function: Any) -> bool:
+    """Say whether a Python function of the user's own may hold rectifiers."""
+    inner = within(function) if isinstance(function, FunctionType) and not _is_foreign(function) else None
+    return inner is not None and _mentions(inner)
 
 
 def rectifier(value: Any) -> str | None:

@@ -135,9 +135,11 @@ def _imports(node: ast.AST) -> Iterator[ast.stmt]:
 def _compiled(source: Source, code: CodeType, more: tuple[str, ...] = ()) -> CodeType:
     """Return the code of a function, compiled where its names mean what they mean in the given code."""
     node = copy.deepcopy(source.node)
-    for arguments in (each for each in ast.walk(node) if isinstance(each, ast.arg)):
-        arguments.annotation = None
-    node.args.defaults = [ast.Constant(None) for _ in node.args.defaults]  # the function keeps those it has
+    # The function keeps the annotations and defaults that it has: they are worked out outside it.
+    for argument in ast.iter_child_nodes(node.args):
+        if isinstance(argument, ast.arg):
+            argument.annotation = None
+    node.args.defaults = [ast.Constant(None) for _ in node.args.defaults]
     node.args.kw_defaults = [each and ast.Constant(None) for each in node.args.kw_defaults]
     inner: ast.stmt
     if isinstance(node, ast.Lambda):
@@ -150,11 +152,12 @@ def _compiled(source: Source, code: CodeType, more: tuple[str, ...] = ()) -> Cod
         inner.name, inner.body = source.owner, [ast.Expr(node) if isinstance(node, ast.Lambda) else node]
     outer = ast.parse("def _(): pass").body[0]
     assert isinstance(outer, ast.FunctionDef)
-    outer.args.args = [ast.arg(name) for name in dict.fromkeys((*code.co_freevars, *more))]
-    outer.args.args = [arg for arg in outer.args.args if arg.arg not in ("__class__", source.owner)]
+    bound = _named(node) if source.owner is None else source.owner
+    free = dict.fromkeys((*code.co_freevars, *more))
+    outer.args.args = [ast.arg(name) for name in free if name not in ("__class__", bound)]
     outer.body = [inner]
-    if source.owner is not None and source.owner not in code.co_freevars:
-        outer.body.insert(0, ast.Global([source.owner]))  # or the class would be a local name here
+    if bound not in code.co_freevars and bound.isidentifier():
+        outer.body.insert(0, ast.Global([bound]))  # or it would be a local name here, and no global one within
     module = ast.fix_missing_locations(ast.Module([*source.imports, outer], []))
     made: CodeType = compile(module, code.co_filename, "exec", flags=code.co_flags & _FUTURE, dont_inherit=True)
     for _ in range(2 if source.owner is None else 3):  # the function around it, and the class
