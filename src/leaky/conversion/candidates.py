@@ -64,9 +64,9 @@ def found(root: nn.Module, batches: Passes | None) -> tuple[list[Candidate], lis
     if batches is not None:
         for site, origin in _seen(root, batches):
             names[site.name.partition("[")[0]] += 1
+            sites[site.name] = site
             if site.kind not in KINDS:
                 continue
-            sites[site.name] = site
             if origin is None:
                 left.append(Left(site.name, site.module, site.form, written.reason(site)))
                 continue

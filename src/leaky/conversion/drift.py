@@ -47,7 +47,7 @@ def drift(before: nn.Module, after: nn.Module, data: Any, batch_size: int | None
     feeds = [Feed(network) for network in networks]
     moved = Moved()
     with undisturbed(networks[0]), undisturbed(networks[1]), torch.no_grad():
-        for number, batch in enumerate(Passes(data, batch_size)):
+        for number, batch in enumerate(_walked(data, batch_size)):
             what = f"data: batch {number} failed"
             outputs = []
             for network, feed in zip(networks, feeds, strict=True):
@@ -57,6 +57,10 @@ def drift(before: nn.Module, after: nn.Module, data: Any, batch_size: int | None
             (name, one), (_, other) = outputs
             moved.add(name, _numbers(one), _numbers(other), batch.samples, what)
     return moved.drift()
+
+
+def _walked(data: Any, batch_size: int | None) -> Passes:
+    return data if isinstance(data, Passes) else Passes(data, batch_size)
 
 
 def _run(network: nn.Module, feed: Feed, batch: Batch) -> Any:
@@ -178,7 +182,7 @@ def recalibrate(model: nn.Module, data: Any, batch_size: int | None = None) -> t
     handles = [layer.module.register_forward_pre_hook(layer.look, with_kwargs=True) for layer in layers.values()]
     try:
         with undisturbed(root), torch.no_grad():
-            for number, batch in enumerate(Passes(data, batch_size)):
+            for number, batch in enumerate(_walked(data, batch_size)):
                 in_one_line(f"data: batch {number} failed", partial(_run, root, feed, batch), ConversionError)
                 batches += 1
     finally:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from leaky.conversion import drift as drifting
 from leaky.conversion.candidates import Candidate, found
 from leaky.conversion.errors import ConversionError
+from leaky.conversion.initialisation import rescale
 from leaky.conversion.passes import Passes
-from leaky.conversion.result import Change, Conversion, Left
+from leaky.conversion.result import Change, Conversion, Drift, Left
 from leaky.conversion.selection import Selection
 from leaky.torch.rewriting import classes, modules
 from leaky.torch.rewriting.places import Place
@@ -44,12 +46,16 @@ def convert_network(
     subclasses: bool,
     data: Any,
     batch_size: int | None,
+    trained: bool,
+    recalibrate: bool,
     inplace: bool,
 ) -> Conversion:
     """Convert the rectifiers of a network; see :func:`leaky.convert`."""
+    old: nn.Module | ConversionError = model
     if not inplace:
-        what = "model: it cannot be copied (inplace=True takes no copy)"
-        model = in_one_line(what, partial(copy.deepcopy, model), ConversionError)
+        model = _copied(model, "model: it cannot be copied (inplace=True takes no copy)")
+    elif data is not None:
+        old = _kept(model)
     root = unwrapped(model)
     batches = None if data is None else Passes(data, batch_size)
     candidates, left, sites = found(root, batches)
@@ -63,7 +69,41 @@ def convert_network(
         return places.get(each.site, len(places))
 
     changes, kept = sorted(work.changes, key=in_order), sorted([*work.left, *left], key=in_order)
-    return Conversion(model, tuple(changes), tuple(kept), tuple(work.notes))
+    if not trained and (target.slope is not None or target.to == "relu"):
+        slope = 0.0 if target.to == "relu" else target.slope or 0.0
+        rescaled = rescale(root, sites.values(), {change.site: slope for change in changes if change.site in sites})
+        changes = [replace(change, rescaled=rescaled.layers.get(change.site)) for change in changes]
+        work.notes += rescaled.notes
+    moved = again = None
+    if batches is not None:
+        moved = _moved(old, root, batches, work.notes)
+        if recalibrate:
+            work.notes += drifting.recalibrate(root, batches)
+            again = _moved(old, root, batches, work.notes)
+    return Conversion(model, tuple(changes), tuple(kept), tuple(dict.fromkeys(work.notes)), moved, again)
+
+
+def _copied(model: nn.Module, what: str) -> nn.Module:
+    return in_one_line(what, partial(copy.deepcopy, model), ConversionError)
+
+
+def _kept(model: nn.Module) -> nn.Module | ConversionError:
+    """Return a copy of a network that is itself converted, or why there is none."""
+    try:
+        return _copied(model, "the network cannot be copied")
+    except ConversionError as error:
+        return error
+
+
+def _moved(before: nn.Module | ConversionError, after: nn.Module, batches: Passes, notes: list[str]) -> Drift | None:
+    """Return how far the outputs have moved; if they cannot be compared, None and a note."""
+    try:
+        if isinstance(before, ConversionError):
+            raise before
+        return drifting.drift(before, after, batches)
+    except ConversionError as error:
+        notes.append(f"How far the outputs have moved is not known: {error}.")
+        return None
 
 
 class _Work:

@@ -24,6 +24,8 @@ def convert(
     subclasses: bool = False,
     data: Any = None,
     batch_size: int | None = None,
+    trained: bool = True,
+    recalibrate: bool = False,
     inplace: bool = False,
 ) -> Conversion:
     """Return a network with Leaky ReLU in the places of its rectifiers, and an account of what changed and what did not.
@@ -44,8 +46,11 @@ def convert(
         subclasses: whether to convert modules of a class that is made of one of PyTorch's, and may do something else.
         data: what :func:`leaky.check` takes. The network is run on them, so that the sites are found, and named, as a check
             does: also the calls that may be no activations, such as ``clamp(min=0)``, which are converted where a layer
-            feeds them. Without data nothing is run, and those are left.
+            feeds them. Then it is said how far the outputs have moved. Without data nothing is run, and those are left.
         batch_size: see :func:`leaky.check`.
+        trained: False has the initial weights of the layers before converted rectifiers multiplied by the ratio of gains,
+            new to old (He et al. 2015): see :func:`leaky.conversion.initialisation.rescale`. It takes data, to see which.
+        recalibrate: take BatchNorm's running statistics anew over the data, and say how far the outputs have moved then.
         inplace: convert the network itself, not a copy.
 
     Raises:
@@ -55,6 +60,9 @@ def convert(
     if to not in _TARGETS:
         raise ValueError(f"to: {to!r}; expected one of {', '.join(_TARGETS)}")
     slope = None if negative_slope is None else real_slope(negative_slope)
+    for name, asked in (("trained=False", not trained), ("recalibrate=True", recalibrate)):
+        if asked and data is None:
+            raise ValueError(f"data: None, with {name}; expected data to run the network on")
     selection = Selection(only, skip, kinds)
     if not _is_network(model):
         raise ValueError(f"model: {type(model).__name__}; expected a torch.nn.Module")
@@ -67,6 +75,8 @@ def convert(
         subclasses=subclasses,
         data=data,
         batch_size=batch_size,
+        trained=trained,
+        recalibrate=recalibrate,
         inplace=inplace,
     )
 
