@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from leaky.checkup import check as check
     from leaky.comparison import Comparison as Comparison
     from leaky.comparison import compare as compare
+    from leaky.conversion import Conversion as Conversion
+    from leaky.conversion import convert as convert
     from leaky.report import write_report as write_report
     from leaky.trials import Task as Task
     from leaky.tuning import Tuning as Tuning
@@ -39,10 +41,12 @@ _LAZY = {
     "Activation": "leaky.activation",
     "Check": "leaky.checkup",
     "Comparison": "leaky.comparison",
+    "Conversion": "leaky.conversion",
     "Task": "leaky.trials",
     "Tuning": "leaky.tuning",
     "check": "leaky.checkup",
     "compare": "leaky.comparison",
+    "convert": "leaky.conversion",
     "tune": "leaky.tuning",
     "write_report": "leaky.report",
 }
@@ -52,10 +56,12 @@ __all__ = [
     "Activation",
     "Check",
     "Comparison",
+    "Conversion",
     "Task",
     "Tuning",
     "check",
     "compare",
+    "convert",
     "gain",
     "get_num_threads",
     "jax",

@@ -42,6 +42,8 @@ class Site:
     limits: tuple[float, float] = (-math.inf, math.inf)
     #: path of the layer with weights that feeds it, through layers without
     fed_by: str | None = None
+    #: whether the pre-activation is that layer's output and nothing else, such as a sum; None if that is not known
+    alone: bool | None = None
     #: file and line of a call that is no module's
     source: str | None = None
     #: False for a maximum with 0 that is no activation, being fed from no weights: listed apart

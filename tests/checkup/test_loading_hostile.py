@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from leaky.checkup.loading import LoadingError, load_data, load_model
+from leaky.torch import LeakyReLU
 
 MEMORY = 64 * 2**20
 
@@ -117,7 +118,7 @@ def x(n: int = 10) -> np.ndarray[Any, Any]:
 
 def state() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).state_dict()
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), LeakyReLU(0.1)).state_dict()
 
 
 def npy_file(path: Path) -> Path:
@@ -141,7 +142,7 @@ def torch_file(path: Path) -> Path:
 
 
 def safetensors_file(path: Path) -> Path:
-    save_file(state(), path / "w.safetensors")
+    save_file(state(), path / "w.safetensors", {"negative_slope": '{"2": [0.1, 0.2]}'})
     return path / "w.safetensors"
 
 

@@ -15,7 +15,9 @@ from leaky.torch.watch.origin import Call, Origin, Rule
 
 def _fed(origin: Origin, samples: Label | None, units: Label | None, *, mixed: bool = False) -> Origin:
     """Return the origin of a tensor that the same layer feeds."""
-    return Origin(origin.layer, origin.order, samples, units, origin.mixed or mixed, origin.weights)
+    fed = Origin(origin.layer, origin.order, samples, units, origin.mixed or mixed, origin.weights)
+    fed.alone = origin.alone and not mixed
+    return fed
 
 
 def _resized(origin: Origin, old: Sequence[int], new: Sequence[int], *, mixed: bool = False) -> Origin:
@@ -51,6 +53,7 @@ def _blended(operands: list[tuple[Tensor, Origin]], out: Tensor) -> Origin | Non
         key=lambda pair: (pair[0].shape == out.shape, not pair[1].mixed and pair[1].layer is not None, pair[1].order),
     )
     new = _resized(origin, (1,) * (out.ndim - best.ndim) + tuple(best.shape), out.shape)
+    new.alone = False
     if best.shape == out.shape:
         sources: list[Origin | None] = [each for _, each in data]
         new.source = functools.reduce(_common, sources)
@@ -58,6 +61,27 @@ def _blended(operands: list[tuple[Tensor, Origin]], out: Tensor) -> Origin | Non
         new.layer = weights[0]
         new.units = next((units for part, of in operands if of.weights and (units := _own_axis(part, out))), new.units)
     return new
+
+
+def _scaling(call: Call) -> list[Origin | None]:
+    """Follow what gives twice as much of twice as much: products with constants or weights, and maxima."""
+    results = elementwise(call)
+    data = [origin for _, origin in call.operands() if not origin.weights]
+    for result in results:
+        if result is not None:
+            result.alone = len(data) == 1 and data[0].alone
+    return results
+
+
+def _sum(call: Call) -> list[Origin | None]:
+    """Follow sums; a bias is of the layer whose output it is added to."""
+    results = elementwise(call)
+    operands = [origin for _, origin in call.operands()]
+    data = [origin for origin in operands if not origin.weights]
+    for result in results:
+        if result is not None and len(operands) == 2 and len(data) == 1:
+            result.alone = data[0].alone and any(origin.weights == (data[0].layer,) for origin in operands)
+    return results
 
 
 def _own_axis(vector: Tensor, out: Tensor) -> Label | None:
@@ -135,6 +159,7 @@ def _joined(call: Call) -> list[Origin | None]:
     axis = call.given.get("dim", 0) % out.ndim
     old = tuple(part.shape) if part.ndim == out.ndim else (*part.shape[:axis], 1, *part.shape[axis:])
     result = _resized(origin, old, out.shape)
+    result.alone = False
     if result.units is None and part.ndim == out.ndim and origin.units == along(old, axis):
         result.units = along(out.shape, axis)
     return [result]
@@ -268,6 +293,8 @@ RULES: dict[str, Rule] = {
         "_scaled_dot_product_flash_attention _scaled_dot_product_efficient_attention "
         "_scaled_dot_product_cudnn_attention _scaled_dot_product_attention_math _scaled_dot_product_fused_attention_overrideable",
     ),
+    **_by_name(_scaling, "mul div neg max_pool2d_with_indices max_pool3d_with_indices"),
+    "add": _sum,
     "copy": _copied,
     "t": _permutation(lambda given, ndim: list(range(ndim))[::-1]),
     "transpose": _permutation(lambda given, ndim: _swapped(ndim, given["dim0"], given["dim1"])),

@@ -23,7 +23,7 @@ _REMEMBERED = 20_000
 class Origin:
     """What is known of one tensor."""
 
-    __slots__ = ("layer", "mark", "mixed", "order", "samples", "source", "units", "weights")
+    __slots__ = ("alone", "layer", "mark", "mixed", "order", "samples", "source", "units", "weights")
 
     def __init__(
         self,
@@ -42,6 +42,8 @@ class Origin:
         self.mixed = mixed
         #: paths of the layers whose parameters it is made of, if it is made of nothing else
         self.weights = weights
+        #: whether it is the output of its layer and nothing else: times 2 where that is times 2
+        self.alone = False
         #: what it is an elementwise function of
         self.source = source
         #: what an activation that is written out needs to know of it
@@ -126,7 +128,7 @@ class Origins:
         self._weights: dict[int, Origin] = {}
         for name, parameter in paths.items():
             before = self._weights.get(id(parameter))
-            self._weights[id(parameter)] = Origin(weights=(*(before.weights if before else ()), _owner(name)))
+            self._weights[id(parameter)] = Origin(weights=(*(before.weights if before else ()), owner(name)))
         self._known: dict[Any, Origin] = {}
         self._inputs: dict[Any, Origin] = {}
         self._remembered: dict[Any, list[Origin | None]] = {}
@@ -196,10 +198,12 @@ class Origins:
 
     def _layer(self, weights: tuple[str, ...], samples: Label | None, units: Label | None) -> Origin:
         self._layers += 1
-        return Origin(self.here if self.here in weights or not weights else weights[0], self._layers, samples, units)
+        origin = Origin(self.here if self.here in weights or not weights else weights[0], self._layers, samples, units)
+        origin.alone = bool(weights)
+        return origin
 
 
-def _owner(parameter: str) -> str:
+def owner(parameter: str) -> str:
     """Return the path of the layer that a parameter is of, by the parameter's path."""
     parts = parameter.split(".")[:-1]
     return ".".join(parts[: parts.index("parametrizations")] if "parametrizations" in parts else parts)

@@ -140,6 +140,7 @@ class Sites:
             slope=slopes[0] if len(slopes) == 1 else slopes or None,
             limits=form.limits,
             fed_by=origin.layer,
+            alone=origin.alone,
             source=line,
             judged=judged,
             note=_joined(note, place.note),
