@@ -13,6 +13,9 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 
+#: what is on the import path only because a user's file that was run may import what lies beside it
+lent: set[str] = set()
+
 
 def run_file(path: Path) -> ModuleType:
     """Run a user's file as a module, with its folder importable as it is for a script.
@@ -25,11 +28,16 @@ def run_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    lend(path.resolve().parent)
     spec.loader.exec_module(module)
     return module
+
+
+def lend(folder: Path, *, last: bool = False) -> None:
+    """Put a folder on the import path, if it is not there; the files in it are trusted no more than they were."""
+    if (entry := str(folder)) not in sys.path:
+        sys.path.insert(len(sys.path) if last else 0, entry)
+        lent.add(entry)
 
 
 def in_one_line(what: str, call: Callable[[], _T], kind: type[ValueError]) -> _T:

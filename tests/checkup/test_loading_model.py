@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from leaky.checkup.loading import LoadingError, load_factory, load_model
+from leaky.checkup.loading import LoadingError, load_data, load_factory, load_model
 
 NETWORKS = """
 import torch
@@ -109,6 +109,38 @@ def test_modules_in_the_current_folder_need_trust(mine: str, tmp_path: Path, mon
     with pytest.raises(LoadingError, match="'networks_of_here' cannot be imported: ModuleNotFoundError"):
         load_model("networks_of_here:make")
     assert isinstance(load_model("networks_of_here:make", trust=True), nn.Linear)
+
+
+def test_trust_in_a_file_is_not_trust_in_its_neighbours(
+    mine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "package_beside").mkdir()
+    (tmp_path / "package_beside" / "__init__.py").write_text("print('it ran')\nx = [[1.0]]")
+    (tmp_path / "file_beside.py").write_text("print('it ran')\nx = [[1.0]]")
+    load_model(f"{mine}:make", trust=True)
+    capsys.readouterr()
+    for spec in (f"{tmp_path}/file_beside.py:x", f"{mine}:network", "file_beside:x", "package_beside:x"):
+        with pytest.raises(LoadingError, match="would be run, and is not on the import path; expected --trust with it"):
+            load_data(spec)
+    monkeypatch.chdir(tmp_path)
+    load_data("file_beside:x", trust=True)
+    with pytest.raises(LoadingError, match="'file_beside' would be run"):
+        load_data("file_beside:x")
+    assert capsys.readouterr().out == "it ran\n"
+
+
+def test_trust_in_modules_of_the_current_folder_is_not_remembered(
+    mine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(mine).rename(tmp_path / "networks_of_this_place.py")
+    (tmp_path / "data_of_this_place.py").write_text("x = [[1.0]]")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(tmp_path))])
+    load_model("networks_of_this_place:make", trust=True)
+    for spec in ("data_of_this_place:x", "data_of_this_place.py:x"):
+        with pytest.raises(LoadingError, match="would be run, and is not on the import path"):
+            load_data(spec)
 
 
 def weights() -> dict[str, torch.Tensor]:
