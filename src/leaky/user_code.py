@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import os
 import sys
 import sysconfig
 import traceback
@@ -23,13 +25,20 @@ def run_file(path: Path) -> ModuleType:
     Raises:
         Exception: whatever the file raises.
     """
-    spec = importlib.util.spec_from_file_location(f"leaky_user_{path.stem}", path)
+    path = path.resolve()
+    # One name for each file: by it, classes are pickled.
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+    spec = importlib.util.spec_from_file_location(f"leaky_user_{path.stem}_{digest}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    lend(path.resolve().parent)
-    spec.loader.exec_module(module)
+    lend(path.parent)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(spec.name, None)  # as `import` does with what was run by half
+        raise
     return module
 
 
