@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -24,13 +24,14 @@ _POSITIVE = (0.0, math.inf)
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation and its pre-activation. The other fields are those of :class:`leaky.evidence.Site`."""
+    """An activation and its pre-activation. Other fields are those of :class:`leaky.evidence.Site`."""
 
     kind: str
     form: str
     value: ir.Value
     limits: tuple[float, float]
-    slope: float | tuple[float, ...] | None = None
+    #: if it is an array, it is broadcast to the pre-activation
+    slope: float | NDArray[np.float64] | None = None
     #: what exceeds this is what the activation goes by
     threshold: float = 0.0
     #: written as a general operation that is not always an activation
@@ -124,8 +125,8 @@ def _prelu(node: ir.Node) -> Activation | None:
     found, slopes = _fixed("prelu")(node), constant(_input(node, 1))
     if found is None or slopes is None or not slopes.size:
         return found
-    numbers = tuple(float(slope) for slope in slopes.ravel())
-    return Activation(found.kind, found.form, found.value, found.limits, numbers if len(numbers) > 1 else numbers[0])
+    numbers = slopes.astype(np.float64)
+    return replace(found, slope=float(numbers.flat[0]) if numbers.size == 1 else numbers)
 
 
 def _elu(node: ir.Node) -> Activation | None:
