@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from leaky.cli import main
+
+
+def check(*arguments: str) -> int:
+    return main(["check", *arguments, "--trust"])
+
+
+def test_table_and_json(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    narrow = (
+        "from torch import nn\n\ndef born():\n    parts = [p for _ in range(8) for p in (nn.Linear(2, 2), nn.ReLU())]\n"
+    )
+    (network / "born.py").write_text(narrow + "    return nn.Sequential(nn.Linear(4, 2), *parts)\n")
+    assert check("born.py:born", "--data", "d.npz", "--at-birth", "20") == 0
+    out, err = capsys.readouterr()
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.startswith("Born dead, of 20 networks on 300 samples")
+    assert [line.split()[0] for line in out.splitlines()[2:6]] == ["0", "0.01", "0.1", "0.2"]
+    assert " 0.0 (0.0–" in out.splitlines()[3]
+    assert err == ""
+    assert check("born.py:born", "--data", "d.npz", "--at-birth", "20", "--json") == 0
+    births = json.loads(capsys.readouterr().out)["births"]
+    assert births[0]["unit"]["value"] > births[1]["unit"]["value"] == 0
+    assert check("born.py:born", "--data", "d.npz", "--at-birth", "0") == 2
