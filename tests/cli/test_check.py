@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from leaky.checkup.loading import default_memory
 from leaky.cli import main
 
 
@@ -75,6 +77,43 @@ def test_bad_input(network: Path, arguments: list[str], message: str, capsys: py
     err = err.removeprefix("hello\n")
     assert err.startswith(message)
     assert err.count("\n") == 1
+
+
+@pytest.fixture
+def graph(network: Path) -> Path:
+    """An ONNX model with a dead unit in the folder too."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    body = "g (float[N,4] x) => (float[N,4] y) { h = Gemm(x, w, b) y = Relu(h) }"
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {body}')
+    for name, array in (("w", np.eye(4)), ("b", [0, 0, -100, 0])):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(array, np.float32), name))
+    onnx.save(model, network / "net.onnx")
+    return network
+
+
+def test_an_onnx_model(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check("net.onnx", "--data", "d.npz", "--output", "r.html") == 1
+    assert "L003 dead units · Relu_y: 2" in capsys.readouterr().out
+    assert "net.onnx" in (graph / "r.html").read_text()
+
+
+@pytest.mark.parametrize(("given", "expected"), [([], None), (["--max-memory", "64MiB"], 64 << 20)])
+def test_an_onnx_model_is_run_in_bounded_memory(
+    graph: Path, given: list[str], expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import leaky.onnx
+
+    caps = []
+    watch = leaky.onnx.watch
+
+    def noting(*arguments: Any, max_memory: int | None, **more: Any) -> Any:
+        caps.append(max_memory)
+        return watch(*arguments, max_memory=max_memory, **more)
+
+    monkeypatch.setattr(leaky.onnx, "watch", noting)
+    assert check("net.onnx", "--data", "d.npz", *given) == 1
+    assert caps == [expected or default_memory()]
 
 
 def test_runs_no_file_that_is_not_trusted(network: Path, capsys: pytest.CaptureFixture[str]) -> None:

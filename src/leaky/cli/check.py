@@ -57,13 +57,13 @@ def check(
 ) -> int:
     """Find the dead units of a network, say why, and how sure that is. Exit code 1 if there are problems."""
     from leaky.checkup import check as run
-    from leaky.checkup.loading import bytes_of, load_data, load_model
+    from leaky.checkup.loading import bytes_of, default_memory, load_data, load_model
     from leaky.report import write_report
     from leaky.report.check_terminal import show_check
 
     if output is not None:
         check_output(output, (".html",))
-    memory = None if max_memory is None else bytes_of(max_memory)
+    memory = default_memory() if max_memory is None else bytes_of(max_memory)
     if at_birth is not None:
         return show_at_birth(model, data, at_birth, batch=batch, trust=trust, memory=memory, as_json=as_json)
     # Whatever a user's file prints must not end up in the result.
