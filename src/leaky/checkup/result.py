@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, reduce
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from leaky.checkup import rules
 from leaky.checkup.finding import Finding
-from leaky.checkup.seen import Bools, Seen
+from leaky.checkup.seen import Bools, Layer, Seen
 from leaky.evidence import Evidence
 from leaky.exact_sum import ExactSum
 from leaky.wording import counted, plain, share
@@ -130,15 +131,43 @@ def merge(checks: Iterable[Check]) -> Check:
     still proved dead only if all were checked with the same ``input_range``.
 
     Raises:
-        ValueError: there is none, or they are of different networks.
+        ValueError: there is none, or they are of different networks, or of one before and after training.
     """
     checks = list(checks)
     if not checks:
         raise ValueError("checks: none; expected at least one")
-    return reduce(_merged, checks[1:], checks[0])
+    order = _in_order([list(check.sites) for check in checks])
+    whole = reduce(_merged, checks[1:], checks[0])
+    return replace(whole, sites={name: whole.sites[name] for name in order})
+
+
+def _in_order(orders: list[list[str]]) -> list[str]:
+    """Return all names in an order that agrees with each of those given: a shard may not have reached every site.
+
+    Where that leaves a choice, it goes by name, not by which comes first: Kahn's algorithm (1962).
+    """
+    if all(names == orders[0] for names in orders):
+        return orders[0]
+    before: dict[str, set[str]] = {name: set() for names in orders for name in names}
+    for names in orders:
+        for one, next_one in pairwise(names):
+            before[next_one].add(one)
+    order = []
+    while before:
+        # None is left before it, unless shards ran through the sites in different orders.
+        name = min(before, key=lambda name: (len(before[name]), name))
+        del before[name]
+        order.append(name)
+        for names_before in before.values():
+            names_before.discard(name)
+    return order
 
 
 def _merged(one: Check, other: Check) -> Check:
+    if one.model != other.model:
+        raise ValueError(f"checks: of {one.model!r} and of {other.model!r}; expected checks of one network")
+    if one.trained != other.trained:
+        raise ValueError("checks: of a trained network and of an untrained one; expected checks of one network")
     same = one.input_range == other.input_range
     notes = dict.fromkeys((*one.notes, *other.notes))
     if not same:
@@ -175,7 +204,16 @@ def _both(one: Seen | None, other: Seen | None, *, proofs: bool) -> Seen:
     proved: Bools | None = None
     if proofs and one.proved is not None and other.proved is not None:
         proved = one.proved & other.proved
-    return replace(one, evidence=_summed(one.evidence, other.evidence), proved=proved)
+    return replace(one, evidence=_summed(one.evidence, other.evidence), layer=_one_layer(one, other), proved=proved)
+
+
+def _one_layer(one: Seen, other: Seen) -> Layer | None:
+    """Return the layer that feeds a site, out of two checks of it."""
+    if one.layer is None or other.layer is None:
+        return one.layer or other.layer
+    if not one.layer.resembles(other.layer):
+        raise ValueError(f"checks: the weights before {one.site.name!r} differ; expected checks of one network")
+    return one.layer if one.layer.by_input is not None else other.layer
 
 
 def _summed(one: Evidence, other: Evidence) -> Evidence:
