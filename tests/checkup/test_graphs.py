@@ -9,6 +9,7 @@ import pytest
 
 import leaky
 from leaky.checkup import CheckError
+from leaky.checkup.loading import load_data
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -63,6 +64,39 @@ def test_it_finds_what_is_found_in_pytorch(
     assert seen.evidence.active_samples.tolist() == expected.evidence.active_samples.tolist()
     assert [f.units for f in check.problems] == [(3,)]
     assert check.model == ("net" if form == "proto" else "net.onnx")
+
+
+@pytest.mark.parametrize(
+    ("declared", "stored"),
+    [
+        ("uint8", "u1"),
+        ("int8", "i1"),
+        ("bool", "?"),
+        ("float16", "f2"),
+        ("double", "f8"),
+        ("uint16", "u2"),
+        ("int32", "u2"),
+    ],
+)
+def test_a_file_of_the_type_that_the_model_takes(
+    declared: str, stored: str, tmp_path: Path, weights: tuple[np.ndarray, np.ndarray]
+) -> None:
+    text = f"""<ir_version: 8, opset_import: ["" : 17]> g ({declared}[n, 4] x) => (float[n, 8] y)
+        {{ f = Cast <to = 1> (x) h = Gemm <transB = 1> (f, w, b) y = Relu(h) }}"""
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.extend(numpy_helper.from_array(a, name) for a, name in zip(weights, "wb", strict=True))
+    onnx.save(model, tmp_path / "net.onnx")
+    x = np.random.default_rng(1).integers(2, size=(300, 4)).astype(stored)
+    np.save(tmp_path / "x.npy", x)
+    (seen,) = leaky.check(tmp_path / "net.onnx", load_data(str(tmp_path / "x.npy"))).sites.values()
+    expected = x.astype(np.float32) @ weights[0].T + weights[1]
+    assert seen.evidence.active_samples.tolist() == (expected > 0).sum(axis=0).tolist()
+
+
+def test_numbers_beyond_what_the_model_takes_are_infinite(model: onnx.ModelProto) -> None:
+    x = np.array([[1e300, 0, 0, 0], [0.5, -0.5, 1, 2]])
+    (seen,) = leaky.check(model, x).sites.values()
+    assert seen.evidence.nonfinite.all()
 
 
 def test_bad_input(model: onnx.ModelProto, tmp_path: Path) -> None:

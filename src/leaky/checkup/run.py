@@ -37,7 +37,8 @@ def check(
         model: a ``torch.nn.Module``; or the path of an ONNX file, or an ``onnx.ModelProto``.
         data: an array or tensor of inputs, samples first; a tuple of them, the last being the targets; a dict of
             them, by the names of the network's arguments; or an iterable of batches of these forms, such as a DataLoader.
-            It is walked once. NumPy floats, bytes and booleans become the type of the network's parameters.
+            It is walked once. For a PyTorch network, floats, bytes and booleans of NumPy become the type of its
+            parameters, other whole numbers int64; an ONNX model gets what it declares.
         loss: to see gradients too: ``"cross_entropy"``, ``"mse"``, ``"l1"``, ``"bce"`` (of logits), ``"nll"``,
             ``"model"`` (the attribute ``loss`` of what the network returns), or a function of the output and the
             target (of a dict: the dict) that returns a scalar tensor. Without it no gradient is computed.

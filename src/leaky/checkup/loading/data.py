@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from leaky.checkup.batch_size import OF_A_DATA_SET, batch_size_for
@@ -54,8 +53,8 @@ def load_data(
     """Return the data that a text names, in batches.
 
     Files are read while the batches are gone through, never more than a batch at a time (but arrays in Fortran's order
-    whole). Their arrays have the samples along the first axis. Inputs that are floats of any size, booleans or bytes come as
-    float32, other integers as int64; targets ``y`` as float32 or, if they are integers or booleans, int64.
+    whole). Their arrays have the samples along the first axis, and come in the type that they are stored in: the check
+    knows what the model takes.
 
     Args:
         spec: one of
@@ -165,18 +164,14 @@ def _batches(
 
     def start() -> Iterator[Any]:
         for values in zip(*(batches(parts, batch_size) for parts in arrays.values()), strict=True):
-            yield combine({name: _converted(v, name == targets) for name, v in zip(arrays, values, strict=True)})
+            yield combine(dict(zip(arrays, map(_native, values), strict=True)))
 
     return Batches(spec, start, math.ceil(samples / batch_size), samples)
 
 
-def _converted(values: NDArray[Any], targets: bool) -> NDArray[Any]:
-    """Return a copy in one of the two types that networks take: float32, and int64 for token ids and classes."""
-    kind, size = values.dtype.kind, values.dtype.itemsize
-    whole = kind != "f" if targets else kind in "ui" and size > 1
-    # What is beyond float32 becomes infinite, and is found as such; a signalling NaN is a NaN.
-    with np.errstate(over="ignore", invalid="ignore"):
-        return values.astype(np.int64 if whole else np.float32)
+def _native(values: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy that may be written to, its bytes in the machine's own order."""
+    return values.astype(values.dtype.newbyteorder("="))
 
 
 def _from_code(spec: str, batch_size: int | None, trust: bool) -> Batches:
