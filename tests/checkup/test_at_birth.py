@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from leaky.activation import Activation
+from leaky.checkup import CheckError
 from leaky.checkup.at_birth import AtBirth, Chance, _chance, at_birth, born_dead_bound
 
 TWO_SIDED = torch.tensor([[-1.0], [1.0]])  # without biases, all that tells inputs apart is their sign
@@ -194,11 +195,33 @@ def test_repr_and_progress() -> None:
         ({"networks": 0}, "networks: 0; expected at least 1"),
         ({"slopes": []}, "slopes: none; expected at least one"),
         ({"inputs": np.empty((0, 1))}, r"inputs: shape \(0, 1\); expected at least one sample"),
+        ({"inputs": np.array(3)}, r"inputs: shape \(\); expected at least one sample"),
+        ({"inputs": ["a"]}, "inputs: no numbers: TypeError: can't convert np.ndarray of type numpy.str_"),
+        (
+            {"inputs": lambda: 1 / 0},
+            r"inputs: they cannot be had: ZeroDivisionError: .* \(test_at_birth.py, line \d+\)",
+        ),
+        ({"inputs": np.ones((3, 2))}, "factory: its network failed: RuntimeError: mat1 and mat2 shapes cannot be"),
+        ({"factory": lambda: 1 / 0}, r"factory: it failed: ZeroDivisionError: .* \(test_at_birth.py, line \d+\)"),
+        ({"factory": lambda: 3}, "factory: it failed: AttributeError: 'int' object has no attribute 'train'"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, object], text: str) -> None:
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(CheckError, match=f"^{text}") as caught:
         at_birth(**{"factory": chain(2, 3), "inputs": TWO_SIDED, **arguments})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float16, ">f8"])
+def test_arrays_become_what_the_network_takes(dtype: str | type) -> None:
+    x = np.random.default_rng(0).integers(2, size=(30, 2)).astype(dtype)
+    found = at_birth(lambda: Fated(nn.ReLU(), [-9, 9, 9]).double(), x, networks=2, slopes=[0.0])[0.0]
+    assert found.unit.value == pytest.approx(1 / 3)
+    tokens = x.astype(np.int16)
+    assert (
+        at_birth(lambda: nn.Sequential(nn.Embedding(2, 3), nn.Linear(3, 4), nn.ReLU()), tokens, networks=2).samples
+        == 30
+    )
 
 
 def test_bad_bound() -> None:

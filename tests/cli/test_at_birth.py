@@ -28,3 +28,22 @@ def test_table_and_json(network: Path, capsys: pytest.CaptureFixture[str]) -> No
     births = json.loads(capsys.readouterr().out)["births"]
     assert births[0]["unit"]["value"] > births[1]["unit"]["value"] == 0
     assert check("born.py:born", "--data", "d.npz", "--at-birth", "0") == 2
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ("nn.Linear(5, 2)", "leaky: factory: its network failed: RuntimeError: mat1 and mat2 shapes cannot be"),
+        ("1 / 0", "leaky: model: 'born' of 'born.py' failed: ZeroDivisionError: division by zero (born.py, line 3)"),
+        ("3", "leaky: model: 'born' of 'born.py' returned an object of type int; expected a torch.nn.Module"),
+    ],
+)
+def test_what_fails_is_told_in_a_line(
+    made: str, message: str, network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (network / "born.py").write_text(f"from torch import nn\ndef born():\n    return {made}\n")
+    assert check("born.py:born", "--data", "d.npz", "--at-birth", "2") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(message)
+    assert err.count("\n") == 1
