@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
@@ -187,6 +189,20 @@ def test_repr_and_progress() -> None:
     assert repr(found).startswith("<leaky.AtBirth: 2 networks, 2 inputs each")
     with pytest.raises(KeyError):
         found[0.5]
+
+
+def test_json_has_no_infinity() -> None:
+    def huge() -> nn.Module:
+        layer = nn.Linear(1, 4)
+        nn.init.constant_(layer.weight, 1e38)
+        return nn.Sequential(layer, nn.ReLU(), nn.Linear(4, 4), nn.ReLU())
+
+    found = at_birth(huge, 10 * TWO_SIDED, networks=1)
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert (document["networks"], document["samples"]) == (1, 2)
+    first = document["births"][0]
+    assert first["unit"] == asdict(found[0.0].unit)
+    assert first["layers"][0]["variance"] is None
 
 
 @pytest.mark.parametrize(

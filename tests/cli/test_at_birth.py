@@ -30,6 +30,17 @@ def test_table_and_json(network: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert check("born.py:born", "--data", "d.npz", "--at-birth", "0") == 2
 
 
+def test_json_of_a_network_that_overflows(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (network / "born.py").write_text(
+        "import torch\nfrom torch import nn\n\ndef born():\n    layer = nn.Linear(4, 2)\n"
+        "    nn.init.constant_(layer.weight, torch.inf)\n    return nn.Sequential(layer, nn.ReLU())\n"
+    )
+    assert check("born.py:born", "--data", "d.npz", "--at-birth", "2", "--json") == 0
+    out = capsys.readouterr().out
+    document = json.loads(out, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
+    assert document["networks"] == 2
+
+
 @pytest.mark.parametrize(
     ("made", "message"),
     [

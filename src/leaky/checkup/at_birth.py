@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 from leaky.activation import Activation
 from leaky.checkup.errors import CheckError
 from leaky.checkup.intake import Intake
+from leaky.checkup.result import json_types
 from leaky.function import real_slope
 from leaky.torch.randomness import random_state_kept, seed_all
 from leaky.user_code import in_one_line
@@ -93,6 +94,11 @@ class AtBirth:
             if birth.slope == slope:
                 return birth
         raise KeyError(slope)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON types, no NaN or infinity among them: those become None."""
+        plain: dict[str, Any] = json_types(asdict(self))
+        return plain
 
     def __repr__(self) -> str:
         lines = [f"<leaky.AtBirth: {self.networks:,} networks, {self.samples:,} inputs each; chance to be born dead"]

@@ -113,11 +113,11 @@ class Check:
             "samples": self.samples,
             "loss": self.loss,
             "trained": self.trained,
-            "input_range": _json(self.input_range),
+            "input_range": json_types(self.input_range),
             "notes": list(self.notes),
-            "findings": [_json({**asdict(f), "cause": f.cause}) for f in self.findings],
+            "findings": [json_types({**asdict(f), "cause": f.cause}) for f in self.findings],
             "sites": [
-                {**_json(asdict(seen.site)), "bound": seen.bound, "evidence": _evidence(seen.evidence, self.loss)}
+                {**json_types(asdict(seen.site)), "bound": seen.bound, "evidence": _evidence(seen.evidence, self.loss)}
                 | ({"proved_dead": np.flatnonzero(seen.proved).tolist()} if seen.proved is not None else {})
                 for seen in self.sites.values()
             ],
@@ -231,17 +231,17 @@ _GRADIENT = ("gradient", "gradient_positions")
 def _evidence(evidence: Evidence, loss: bool) -> dict[str, Any]:
     """Return the numbers of each unit."""
     numbers = {name: getattr(evidence, name) for name in (*_COUNTS, *_NUMBERS, *(_GRADIENT if loss else ()))}
-    return {name: _json(v.value() if isinstance(v, ExactSum) else v) for name, v in numbers.items()}
+    return {name: json_types(v.value() if isinstance(v, ExactSum) else v) for name, v in numbers.items()}
 
 
-def _json(value: Any) -> Any:
+def json_types(value: Any) -> Any:
     """Return the value in plain JSON types."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, dict):
-        return {key: _json(each) for key, each in value.items()}
+        return {key: json_types(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_json(each) for each in value]
+        return [json_types(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value.item() if isinstance(value, np.generic) else value

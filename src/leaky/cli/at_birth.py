@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -32,7 +31,7 @@ def show_at_birth(
         inputs = inputs[0] if isinstance(inputs, tuple | list) else inputs
         result = at_birth(factory, inputs, networks=networks, progress=progress)
     if as_json:
-        print(json.dumps(asdict(result), allow_nan=False))
+        print(json.dumps(result.to_dict(), allow_nan=False))
         return 0
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for heading in ("slope", "a unit, %", "a layer, %", "the network, %", "variance"):
