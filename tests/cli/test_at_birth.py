@@ -30,6 +30,25 @@ def test_table_and_json(network: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert check("born.py:born", "--data", "d.npz", "--at-birth", "0") == 2
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--model", "net.py:network"],
+        ["--loss", "mse"],
+        ["--prove"],
+        ["--range", "0", "0"],
+        ["--untrained"],
+        ["-o", "r.html"],
+    ],
+)
+def test_options_that_would_do_nothing(option: list[str], network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check("net.py:network", "--data", "d.npz", "--at-birth", "2", *option) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    name = "--output" if option[0] == "-o" else option[0]
+    assert err == f"leaky: {name}: it has no meaning with --at-birth; expected one of the two\n"
+
+
 def test_json_of_a_network_that_overflows(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (network / "born.py").write_text(
         "import torch\nfrom torch import nn\n\ndef born():\n    layer = nn.Linear(4, 2)\n"

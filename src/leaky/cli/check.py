@@ -61,6 +61,17 @@ def check(
     from leaky.report import write_report
     from leaky.report.check_terminal import show_check
 
+    if at_birth is not None:
+        others = {
+            "model": network,
+            "loss": loss,
+            "prove": prove,
+            "range": span,
+            "untrained": untrained,
+            "output": output,
+        }
+        for name in (name for name, value in others.items() if value not in (None, False)):
+            raise ValueError(f"--{name}: it has no meaning with --at-birth; expected one of the two")
     if output is not None:
         check_output(output, (".html",))
     memory = default_memory() if max_memory is None else bytes_of(max_memory)
