@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,6 +99,46 @@ def test_numbers_beyond_what_the_model_takes_are_infinite(model: onnx.ModelProto
     x = np.array([[1e300, 0, 0, 0], [0.5, -0.5, 1, 2]])
     (seen,) = leaky.check(model, x).sites.values()
     assert seen.evidence.nonfinite.all()
+
+
+def test_tensors_of_any_kind(model: onnx.ModelProto) -> None:
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(1).normal(size=(30, 4)).astype(np.float32)
+    tensor = torch.tensor(x).bfloat16().requires_grad_()
+    counts = []
+    for data in (
+        tensor,
+        {"x": tensor},
+        (tensor, tensor),
+        torch.utils.data.TensorDataset(tensor),
+        tensor.float(),
+        tensor.double(),
+    ):
+        (seen,) = leaky.check(model, data).sites.values()
+        counts.append(seen.evidence.active_samples.tolist())
+    assert counts == counts[:1] * 6
+    assert any(counts[0])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "data: no samples; expected at least one"),
+        (np.zeros((0, 4), np.float32), "data: no samples; expected at least one"),
+        ("fails", "data: batch 1 cannot be had: ZeroDivisionError: division by zero"),
+        ([np.zeros((2, 4)), "x"], "data: batch 1: str; expected an array"),
+        (np.array([["a"] * 4]), "batches: input 'x' has elements of <U1; the model takes float32"),
+    ],
+)
+def test_what_is_wrong_with_data_is_told_in_a_line(data: Any, message: str, model: onnx.ModelProto) -> None:
+    def failing() -> Iterator[np.ndarray]:
+        yield np.zeros((2, 4), np.float32)
+        yield 1 / 0
+
+    with pytest.raises(CheckError) as caught:
+        leaky.check(model, failing() if isinstance(data, str) else data)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
 
 
 def test_bad_input(model: onnx.ModelProto, tmp_path: Path) -> None:

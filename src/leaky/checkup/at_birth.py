@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from leaky.activation import Activation
 from leaky.checkup.errors import CheckError
-from leaky.checkup.intake import Intake
+from leaky.checkup.feeding import Feed
 from leaky.checkup.result import json_types
 from leaky.function import real_slope
 from leaky.torch.randomness import random_state_kept, seed_all
@@ -222,7 +222,7 @@ def _batch(inputs: Inputs, network: nn.Module) -> Tensor:
     values = drawn if isinstance(drawn, Tensor) else np.asarray(drawn)
     if not values.ndim or not len(values):
         raise CheckError(f"inputs: shape {tuple(values.shape)}; expected at least one sample")
-    batch: Tensor = in_one_line("inputs: no numbers", partial(Intake(network).inputs, values), CheckError)
+    batch: Tensor = in_one_line("inputs: no numbers", partial(Feed(network).tensor, values), CheckError)
     return batch
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import IO, Any
 
 from numpy.typing import NDArray
 
-from leaky.checkup.batch_size import OF_A_DATA_SET, batch_size_for
+from leaky.checkup.batch_size import batch_size_for, checked_size
+from leaky.checkup.batches import count_of, cut
 from leaky.checkup.loading.archive import members, open_member
 from leaky.checkup.loading.code import is_code, named
 from leaky.checkup.loading.memory import check_size, default_memory
@@ -73,8 +73,7 @@ def load_data(
         LoadingError: a :class:`ValueError` of one line; there are no such data, they are damaged, too large, or no numbers, or
             the user's code fails. Going through the batches raises it too, where the damage is found only then.
     """
-    if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
-        raise LoadingError(f"batch_size: {batch_size!r}; expected a whole number of at least 1")
+    batch_size = checked_size(batch_size, LoadingError)
     if is_code(spec):
         return _from_code(spec, batch_size, trust)
     max_memory = default_memory() if max_memory is None else max_memory
@@ -184,12 +183,12 @@ def _from_code(spec: str, batch_size: int | None, trust: bool) -> Batches:
     made = make()
     if hasattr(made, "shape"):
         return _from_array(spec, name, made, batch_size)
-    loader = _cut(made, batch_size)
+    loader, _ = cut(made, batch_size)
     if not isinstance(loader, Iterable) or isinstance(loader, Mapping | str | bytes):
         raise LoadingError(f"{name} is of type {type(made).__name__}; expected an iterable of batches")
     if isinstance(loader, Iterator):
         return Batches(spec, _afresh(name, loader, make))
-    return Batches(spec, partial(_told, name, loader), _length(loader))
+    return Batches(spec, partial(_told, name, loader), count_of(loader))
 
 
 def _from_array(spec: str, name: str, array: Any, batch_size: int | None) -> Batches:
@@ -199,14 +198,6 @@ def _from_array(spec: str, name: str, array: Any, batch_size: int | None) -> Bat
     batch_size = batch_size or batch_size_for([array])
     pieces = range(0, samples, batch_size)
     return Batches(spec, lambda: (array[i : i + pieces.step] for i in pieces), len(pieces), samples)
-
-
-def _cut(made: Any, batch_size: int | None) -> Any:
-    """Return a PyTorch data set, which gives one sample after the other, as a loader of batches; others as they are."""
-    torch_data = sys.modules.get("torch.utils.data")
-    if torch_data is not None and isinstance(made, torch_data.Dataset):
-        return torch_data.DataLoader(made, batch_size or OF_A_DATA_SET)
-    return made
 
 
 def _afresh(name: str, first: Iterator[Any], make: Callable[[], Any]) -> Callable[[], Iterator[Any]]:
@@ -230,11 +221,3 @@ def _told(name: str, source: Iterable[Any]) -> Iterator[Any]:
     batches = in_one_line(f"{name} failed", partial(iter, source), LoadingError)
     while (batch := in_one_line(f"{name} failed", partial(next, batches, end), LoadingError)) is not end:
         yield batch
-
-
-def _length(loader: Iterable[Any]) -> int | None:
-    """Return the number of batches; a DataLoader of a stream has a length that fails."""
-    try:
-        return len(loader) if isinstance(loader, Sized) else None
-    except (TypeError, NotImplementedError):
-        return None

@@ -1,4 +1,4 @@
-"""Data of any kind as the tensors that a PyTorch network takes."""
+"""Data of any kind as the tensors that a PyTorch network is called with."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from leaky.checkup.batches import Batch
 
-class Intake:
+
+class Feed:
     """Makes tensors for a network: where it is, and floats of NumPy as floats of its parameters' type.
 
     Tensors keep their type, and what is neither tensor nor array stays as it is.
@@ -23,22 +25,27 @@ class Intake:
         self._device = state[0].device if state else torch.device("cpu")
         self._dtype = next(floating, torch.empty(0)).dtype
 
-    def inputs(self, value: Any) -> Any:
+    def __call__(self, batch: Batch) -> tuple[list[Any], dict[str, Any]]:
+        """Return what the network is to be called with."""
+        named = {name: self.tensor(value) for name, value in batch.named.items()}
+        return [self.tensor(value) for value in batch.positional], named
+
+    def tensor(self, value: Any) -> Any:
         """Return inputs: of an array, bytes and booleans are measurements too, other whole numbers token ids: int64."""
         if not _is_array(value):
             return self._moved(value)
-        return self._tensor(value, whole=value.dtype.kind in "iu" and value.dtype.itemsize > 1)
+        return self._made(value, whole=value.dtype.kind in "iu" and value.dtype.itemsize > 1)
 
-    def targets(self, value: Any) -> Any:
+    def target(self, value: Any) -> Any:
         """Return targets: whole numbers and booleans of an array are classes: int64."""
         if not _is_array(value):
             return self._moved(value)
-        return self._tensor(value, whole=value.dtype.kind in "iub")
+        return self._made(value, whole=value.dtype.kind in "iub")
 
     def _moved(self, value: Any) -> Any:
         return value.to(self._device) if isinstance(value, Tensor) else value
 
-    def _tensor(self, array: NDArray[Any], *, whole: bool) -> Tensor:
+    def _made(self, array: NDArray[Any], *, whole: bool) -> Tensor:
         dtype = np.asarray(array).dtype.newbyteorder("=")
         if whole:
             dtype = np.dtype(np.int64)

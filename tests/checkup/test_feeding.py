@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from leaky.checkup.intake import Intake
+from leaky.checkup.feeding import Feed
 
 FLOATS = ["<f8", ">f4", "f2", "longdouble"]
 BYTES = ["u1", "i1", "?"]
@@ -25,8 +25,8 @@ WHOLE = ["<i2", ">i4", "u2", "u4", "u8", "i8"]
 def test_arrays_of_every_type(stored: str, as_input: torch.dtype, as_target: torch.dtype) -> None:
     values = np.array([[0, 1], [1, 1], [1, 0]]).astype(stored)
     values.flags.writeable = False
-    intake = Intake(nn.Linear(2, 3).double())
-    for tensor, dtype in ((intake.inputs(values), as_input), (intake.targets(values), as_target)):
+    feed = Feed(nn.Linear(2, 3).double())
+    for tensor, dtype in ((feed.tensor(values), as_input), (feed.target(values), as_target)):
         assert tensor.dtype == dtype
         assert tensor.tolist() == [[0, 1], [1, 1], [1, 0]]
         tensor.zero_()
@@ -35,33 +35,33 @@ def test_arrays_of_every_type(stored: str, as_input: torch.dtype, as_target: tor
 
 def test_floats_are_of_the_type_of_the_parameters() -> None:
     for network, dtype in ((nn.Linear(2, 3).bfloat16(), torch.bfloat16), (nn.ReLU(), torch.float32)):
-        assert Intake(network).inputs(np.ones(3)).dtype == dtype
-        assert Intake(network).targets(np.ones(3)).dtype == dtype
+        assert Feed(network).tensor(np.ones(3)).dtype == dtype
+        assert Feed(network).target(np.ones(3)).dtype == dtype
 
 
 @pytest.mark.parametrize("dtype", ["f8", "longdouble"])
 def test_beyond_float32_is_infinite(dtype: str) -> None:
     values = np.array([1e300, -1e300, np.nan]).astype(dtype)
-    np.testing.assert_array_equal(Intake(nn.ReLU()).inputs(values), [np.inf, -np.inf, np.nan])
+    np.testing.assert_array_equal(Feed(nn.ReLU()).tensor(values), [np.inf, -np.inf, np.nan])
 
 
 def test_a_signalling_nan_is_no_warning() -> None:
     values = np.array([0x7FF0000000000001], np.uint64).view(np.float64)
-    assert Intake(nn.ReLU()).inputs(values).isnan().all()
+    assert Feed(nn.ReLU()).tensor(values).isnan().all()
 
 
 @pytest.mark.parametrize("value", [3, "text", None, [1.0], {"a": 1}])
 def test_what_is_no_array_stays(value: Any) -> None:
-    intake = Intake(nn.ReLU())
-    assert intake.inputs(value) is intake.targets(value) is value
+    feed = Feed(nn.ReLU())
+    assert feed.tensor(value) is feed.target(value) is value
 
 
 def test_tensors_keep_their_type() -> None:
     network = nn.Linear(2, 3, device="meta")
     for dtype in (torch.float64, torch.int32, torch.bool):
         for tensor in (
-            Intake(network).inputs(torch.ones(2, dtype=dtype)),
-            Intake(network).targets(torch.ones(2, dtype=dtype)),
+            Feed(network).tensor(torch.ones(2, dtype=dtype)),
+            Feed(network).target(torch.ones(2, dtype=dtype)),
         ):
             assert (tensor.dtype, tensor.device.type) == (dtype, "meta")
-    assert Intake(nn.ReLU()).inputs(np.array([1j])).dtype == torch.complex128
+    assert Feed(nn.ReLU()).tensor(np.array([1j])).dtype == torch.complex128
