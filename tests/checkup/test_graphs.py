@@ -144,6 +144,9 @@ def test_what_is_wrong_with_data_is_told_in_a_line(data: Any, message: str, mode
 def test_bad_input(model: onnx.ModelProto, tmp_path: Path) -> None:
     with pytest.raises(CheckError, match="loss: an ONNX model has no gradients; expected none"):
         leaky.check(model, np.zeros((4, 4)), loss="mse")
+    for given in ("data", (0, 1)):
+        with pytest.raises(CheckError, match="input_range: units are not proved dead in an ONNX model; expected none"):
+            leaky.check(model, np.zeros((4, 4)), input_range=given)
     with pytest.raises(CheckError, match="shape"):
         leaky.check(model, np.zeros((4, 5), np.float32))
     (tmp_path / "bad.onnx").write_bytes(b"no model")

@@ -45,7 +45,8 @@ def check(
         batch_size: for data that are not in batches. None: as many as make half a million numbers, from 8 to 1,024 (of
             tokens fewer; 64 of a PyTorch data set).
         input_range: the lowest and the highest number in any input, for which units are to be proved dead, or
-            ``"data"`` for those of the data seen. It takes the time of some hundred samples; None proves nothing.
+            ``"data"`` for those of the data seen. It takes the time of some hundred samples; None proves nothing. Not
+            for ONNX models.
         trained: False if the network is as it was made: what is dead then is dead at birth.
         max_memory: the bytes that ONNX Runtime may take. A PyTorch network takes what a batch takes.
         progress: called with the number of batches done, and of all if known, after each.
@@ -63,6 +64,10 @@ def check(
 
         if loss is not None:
             raise CheckError("loss: an ONNX model has no gradients; expected none")
+        if input_range is not None:
+            raise CheckError(
+                "input_range: units are not proved dead in an ONNX model; expected none (no --prove, --range)"
+            )
         return check_graph(model, data, batch_size, max_memory=max_memory, **more)
     if not _is_network(model):
         raise CheckError(
