@@ -98,6 +98,16 @@ def test_an_onnx_model(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "net.onnx" in (graph / "r.html").read_text()
 
 
+def test_without_onnx_it_says_what_to_install(graph: Path) -> None:
+    code = (
+        "import sys; sys.modules['onnx_ir'] = None; from leaky.__main__ import main; "
+        "sys.argv = ['leaky', 'check', 'net.onnx', '--data', 'd.npz']; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "leaky: leaky.onnx needs onnx_ir: pip install 'leaky[onnx]'\n"
+
+
 @pytest.mark.parametrize(("given", "expected"), [([], None), (["--max-memory", "64MiB"], 64 << 20)])
 def test_an_onnx_model_is_run_in_bounded_memory(
     graph: Path, given: list[str], expected: int | None, monkeypatch: pytest.MonkeyPatch

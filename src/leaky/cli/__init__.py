@@ -44,6 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except (ValueError, OSError) as error:
         return _complain(str(error))
+    except ImportError as error:
+        if not str(error).startswith("leaky."):  # ours say which extra to install
+            raise
+        return _complain(str(error))
     except Exception as error:
         # Typer's own usage errors have no public base class in every version; all can format their message.
         if hasattr(error, "format_message"):
