@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from leaky.activation import Activation
 from leaky.checkup import CheckError
@@ -129,6 +130,40 @@ def test_a_factory_of_activations_is_given_each() -> None:
     assert given == ["relu", "leaky_relu(0.1)"] * 2
     assert found[0.0].unit.value == pytest.approx(1 / 3)
     assert found[0.1].unit.value == 0
+
+
+class Function(nn.Module):
+    """A rectifier that is written as a function."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    ("activation", "note"),
+    [
+        (nn.ReLU6(), "act (nn.ReLU6)"),
+        (nn.Hardtanh(0, 2), "act (nn.Hardtanh)"),
+        (nn.Threshold(1.0, 0.0), "act (nn.Threshold)"),
+        (nn.PReLU(), "act (nn.PReLU)"),
+        (Function(lambda x: x.clamp(min=0)), "act (clamp(min=0))"),
+        (Function(lambda x: torch.where(x > 0, x, 0.3 * x)), "act (where(x > 0, x, slope * x))"),
+        (Function(lambda x: F.threshold(x, 0, 0)), "act (threshold(0, 0))"),
+        (nn.ReLU(), None),
+        (nn.LeakyReLU(0.3), None),
+        (nn.Tanh(), None),
+        (Function(F.relu), None),
+    ],
+)
+def test_rectifiers_that_do_not_take_the_slope_are_named(activation: nn.Module, note: str | None) -> None:
+    found = at_birth(lambda: Fated(activation, [-9, 9, 9]), X, networks=2, slopes=[0.0, 0.2])
+    expected = [] if note is None else [f"Not given these slopes, being no ReLU or LeakyReLU: {note}."]
+    assert found.to_dict()["notes"] == list(found.notes) == expected
+    assert (note is not None) == ("Not given these slopes" in repr(found))
 
 
 def test_slopes_see_the_same_networks_and_inputs() -> None:

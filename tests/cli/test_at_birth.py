@@ -49,6 +49,14 @@ def test_options_that_would_do_nothing(option: list[str], network: Path, capsys:
     assert err == f"leaky: {name}: it has no meaning with --at-birth; expected one of the two\n"
 
 
+def test_a_rectifier_that_does_not_take_the_slope(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (network / "born.py").write_text(
+        "from torch import nn\n\ndef born():\n    return nn.Sequential(nn.Linear(4, 2), nn.ReLU6())\n"
+    )
+    assert check("born.py:born", "--data", "d.npz", "--at-birth", "2") == 0
+    assert capsys.readouterr().out.endswith("\nNot given these slopes, being no ReLU or LeakyReLU: 1 (nn.ReLU6).\n")
+
+
 def test_json_of_a_network_that_overflows(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (network / "born.py").write_text(
         "import torch\nfrom torch import nn\n\ndef born():\n    layer = nn.Linear(4, 2)\n"

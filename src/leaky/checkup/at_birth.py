@@ -20,10 +20,12 @@ from torch.utils._pytree import tree_leaves
 from leaky.activation import Activation
 from leaky.checkup.errors import CheckError
 from leaky.checkup.feeding import Feed
+from leaky.checkup.finding import name_sites
 from leaky.checkup.result import json_types
 from leaky.function import real_slope
 from leaky.torch.randomness import random_state_kept, seed_all
 from leaky.user_code import in_one_line
+from leaky.wording import plain
 
 if TYPE_CHECKING:
     from leaky.evidence import Evidence, Site
@@ -87,6 +89,8 @@ class AtBirth:
     #: inputs that each network was tried on
     samples: int
     births: tuple[Birth, ...]
+    #: what else is to be known
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, slope: float) -> Birth:
         """Return what was found for a slope."""
@@ -106,7 +110,7 @@ class AtBirth:
             f"  slope {b.slope:g}: a unit {b.unit}, a layer {b.layer}, the network {b.network}; variance {_drift(b)}"
             for b in self.births
         ]
-        return "\n".join(lines) + ">"
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)]) + ">"
 
 
 def _drift(birth: Birth) -> str:
@@ -150,6 +154,7 @@ def at_birth(
         factory: returns a fresh network. If it takes an argument it is given the activation, ``leaky_relu`` of the slope
             or ``relu`` for 0, as a :class:`leaky.Task`'s is. Else ReLU and LeakyReLU of the network are given the
             slope as it runs, and its weights stay as they were drawn: they are not scaled by the gain of the slope.
+            Rectifiers of other forms stay as they are; a note names them.
         inputs: one batch, samples first; or a function that draws one for each network. Arrays become tensors as for
             :func:`leaky.check`.
         networks: how many to build.
@@ -188,7 +193,25 @@ def at_birth(
                 tally.add(seen.sites, output)
             if progress is not None:
                 progress(number + 1, networks)
-    return AtBirth(networks, len(x), tuple(tally.birth(slope) for slope, tally in tallies.items()))
+    births = tuple(tally.birth(slope) for slope, tally in tallies.items())
+    return AtBirth(networks, len(x), births, _notes(tallies))
+
+
+def _notes(tallies: dict[float, _Tally]) -> tuple[str, ...]:
+    """Name the rectifiers that did not take the slopes."""
+    others = dict.fromkeys(
+        plain(f"{layer.site.name} ({layer.site.form})")
+        for slope, tally in tallies.items()
+        for layer in tally.layers.values()
+        if not _took(layer.site, slope)
+    )
+    return (f"Not given these slopes, being no ReLU or LeakyReLU: {name_sites(list(others))}.",) if others else ()
+
+
+def _took(site: Site, slope: float) -> bool:
+    """Return whether a site has the slope, or is no rectifier."""
+    flat = site.limits[0] == 0
+    return site.slope == slope or (slope == 0 if flat else site.slope is None)
 
 
 def _alike(these: Sequence[torch.Tensor], those: Sequence[torch.Tensor]) -> bool:

@@ -9,6 +9,7 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 from leaky.cli.output import ResultConsole, progress_bar
 
@@ -43,6 +44,8 @@ def show_at_birth(
     console.print(f"Born dead, of {result.networks:,} networks on {result.samples:,} samples (95 % interval):")
     console.print(table)
     console.print("variance: of the pre-activations, at the first site and at the last", style="dim")
+    for note in result.notes:
+        console.print(Text(note, style="dim"))
     return 0
 
 
