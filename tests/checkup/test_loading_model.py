@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,10 @@ def number():
 
 def needs(more):
     return more
+
+class Sized(nn.Module):
+    def __init__(self, size):
+        super().__init__()
 """
 
 
@@ -57,6 +62,16 @@ def test_a_function_a_class_and_a_network(mine: str, capsys: pytest.CaptureFixtu
     Path(mine).write_text(NETWORKS + "\nchanged = True")
     load_model(f"{mine}:make", trust=True)
     assert capsys.readouterr().out == "run\n"
+
+
+@pytest.mark.parametrize(("name", "needed"), [("needs", ["more"]), ("Network", []), ("Sized", ["size"])])
+def test_a_factory_takes_what_the_users_takes(name: str, needed: list[str], mine: str) -> None:
+    make = load_factory(f"{mine}:{name}", trust=True)
+    assert list(inspect.signature(make).parameters) == needed
+    if needed:
+        with pytest.raises(LoadingError, match="missing 1 required positional argument"):
+            make()
+        assert isinstance(make(nn.Linear(2, 3)), nn.Module)
 
 
 def test_a_factory_makes_a_fresh_network_each_time(mine: str) -> None:

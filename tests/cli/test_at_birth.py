@@ -57,6 +57,15 @@ def test_a_rectifier_that_does_not_take_the_slope(network: Path, capsys: pytest.
     assert capsys.readouterr().out.endswith("\nNot given these slopes, being no ReLU or LeakyReLU: 1 (nn.ReLU6).\n")
 
 
+def test_a_network_that_takes_the_activation(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (network / "mine.py").write_text(
+        "from torch import nn\n\n\ndef model(activation):\n    print(activation)\n"
+        "    return nn.Sequential(nn.Linear(4, 8), activation.module(), nn.Linear(8, 3))\n"
+    )
+    assert check("mine.py:model", "--data", "d.npz", "--at-birth", "1") == 0
+    assert capsys.readouterr().err.split() == ["relu", "leaky_relu(0.01)", "leaky_relu(0.1)", "leaky_relu(0.2)"]
+
+
 def test_json_of_a_network_that_overflows(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (network / "born.py").write_text(
         "import torch\nfrom torch import nn\n\ndef born():\n    layer = nn.Linear(4, 2)\n"

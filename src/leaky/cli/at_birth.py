@@ -14,14 +14,14 @@ from rich.text import Text
 from leaky.cli.output import ResultConsole, progress_bar
 
 if TYPE_CHECKING:
-    from leaky.checkup.at_birth import Birth, Chance
+    from leaky.checkup.birth import Birth, Chance
 
 
 def show_at_birth(
     model: str, data: str, networks: int, *, batch: int | None, trust: bool, memory: int | None, as_json: bool
 ) -> int:
     """Build the user's network many times and say how likely it is to be born dead; return the exit code."""
-    from leaky.checkup.at_birth import at_birth
+    from leaky.checkup import at_birth
     from leaky.checkup.loading import load_data, load_factory
 
     with redirect_stdout(sys.stderr), progress_bar("networks") as progress:

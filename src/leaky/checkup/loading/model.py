@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leaky.checkup.loading.code import is_code, named
 from leaky.checkup.loading.memory import check_size, default_memory
@@ -74,8 +75,10 @@ def load_model(
     return fill(_network(network, trust), state, f"model: {spec!r}")
 
 
-def load_factory(spec: str, *, trust: bool = False) -> Callable[[], nn.Module]:
+def load_factory(spec: str, *, trust: bool = False) -> Callable[..., nn.Module]:
     """Return the function that a text names, which makes a fresh network each time it is called.
+
+    It takes the arguments that the user's own takes, such as an activation.
 
     Args:
         spec: ``file.py:name`` or ``package.module:name``.
@@ -95,8 +98,9 @@ def load_factory(spec: str, *, trust: bool = False) -> Callable[[], nn.Module]:
             f"{what} is of type {type(thing).__name__}; expected a function that makes a torch.nn.Module"
         )
 
-    def make() -> nn.Module:
-        made = in_one_line(f"{what} failed", thing, LoadingError)
+    @wraps(thing, updated=())
+    def make(*arguments: Any) -> nn.Module:
+        made = in_one_line(f"{what} failed", partial(thing, *arguments), LoadingError)
         if not isinstance(made, nn.Module):
             raise LoadingError(f"{what} returned an object of type {type(made).__name__}; expected a torch.nn.Module")
         return made

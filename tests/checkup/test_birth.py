@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from leaky import checkup
 from leaky.activation import Activation
 from leaky.checkup import CheckError
-from leaky.checkup.at_birth import AtBirth, Chance, _chance, at_birth, born_dead_bound
+from leaky.checkup.birth import AtBirth, Chance, _chance, at_birth, born_dead_bound
 
 TWO_SIDED = torch.tensor([[-1.0], [1.0]])  # without biases, all that tells inputs apart is their sign
 
@@ -278,6 +279,13 @@ def test_arrays_become_what_the_network_takes(dtype: str | type) -> None:
 def test_bad_bound() -> None:
     with pytest.raises(ValueError, match="width: 0; expected at least 1"):
         born_dead_bound(0, 3)
+
+
+def test_it_is_public() -> None:
+    assert (checkup.at_birth, checkup.AtBirth, checkup.born_dead_bound) == (at_birth, AtBirth, born_dead_bound)
+    assert {"at_birth", "AtBirth", "born_dead_bound"} <= set(checkup.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'at_death'"):
+        checkup.at_death  # noqa: B018
 
 
 def test_a_factory_with_a_seed_of_its_own_is_told() -> None:
