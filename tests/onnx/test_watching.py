@@ -80,6 +80,18 @@ def test_slopes_of_each_position_are_told_by_the_unit(model: Model) -> None:
     assert [(f.code, f.units) for f in check.findings if f.code == "L003"] == [("L003", (0,))]
 
 
+def test_other_sessions_are_not_bounded_afterwards(model: Model) -> None:
+    proto = model("h = MatMul(x, W) y = Relu(h)", weights={"W": W})
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    before = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    watch(proto, [X], max_memory=1 << 20)
+    after = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    x = np.ones((1 << 18, 4), "f")  # twice 4 MiB
+    for session in (before, after):
+        assert session.run(None, {"x": x})[0].shape == x.shape
+
+
 def test_samples_on_another_axis(model: Model) -> None:
     """A recurrent layout: (time, samples, features)."""
     x = np.stack([X, -X], axis=1)
