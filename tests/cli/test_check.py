@@ -52,6 +52,16 @@ def test_as_json_with_report(network: Path, capsys: pytest.CaptureFixture[str]) 
     assert "leaky check net.py:network -d d.npz" in (network / "r.html").read_text()
 
 
+@pytest.mark.parametrize("more", ["", "--json"])
+@pytest.mark.parametrize(("name", "code"), [("net", 1), ("alive", 0)])
+def test_what_is_found_counts_behind_a_closed_pipe(network: Path, name: str, code: int, more: str) -> None:
+    command = f"{sys.executable} -m leaky check {name}.py:network --data d.npz --trust {more}"
+    script = f"set -o pipefail; {command} | true; echo $?"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout == f"{code}\n"
+    assert "Error" not in done.stderr
+
+
 def test_before_training(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check("net.py:network", "--data", "d.npz", "--untrained") == 1
     assert "L004 units dead at birth" in capsys.readouterr().out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -95,9 +95,10 @@ def check(
         # A file's name may hold bytes that are no text.
         command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
         write_report(result, output, command=command)
-    if as_json:
-        print(json.dumps(result.to_dict(), allow_nan=False))
-    show_check(result, ResultConsole(stderr=as_json, highlight=False))
-    if output is not None:
-        print(f"Report: {output}", file=sys.stderr if as_json else sys.stdout)
+    with suppress(BrokenPipeError):  # who reads may have read enough: the exit code is still what was found
+        if as_json:
+            print(json.dumps(result.to_dict(), allow_nan=False))
+        show_check(result, ResultConsole(stderr=as_json, highlight=False))
+        if output is not None:
+            print(f"Report: {output}", file=sys.stderr if as_json else sys.stdout)
     return 0 if result.ok else 1
