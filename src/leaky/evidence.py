@@ -332,9 +332,9 @@ class Evidence(_Counted):
     def dormancy(self, site: Site) -> Floats | None:
         """Return each unit's mean absolute activation, divided by the mean of that over all units of the site.
 
-        0 for units whose activations are all 0, also if no unit has others; NaN where there are no finite ones, or several
-        slopes. None if the sums do not tell it, which they do for ReLU, clipped or not, and for rectifiers with a
-        negative slope.
+        0 for units whose activations are all 0, also if no unit has others; NaN for units with activations that are not
+        finite, or with several slopes. None if the sums do not tell it, which they do for ReLU, clipped or not, and for
+        rectifiers with a negative slope.
 
         Source: Sokar et al. (2023), "The dormant neuron phenomenon in deep reinforcement learning", definition 3.1.
         """
@@ -344,7 +344,7 @@ class Evidence(_Counted):
                 absolute += np.abs(site.slope) * np.maximum(absolute - self.total.value(), 0.0)
         elif site.slope is not None or site.limits[0] != 0:
             return None
-        mean = self._over_positions(absolute)
+        mean = np.where(self.nonfinite > 0, np.nan, self._over_positions(absolute))
         known = mean[np.isfinite(mean)]
         overall = float(known.mean()) if known.any() else 1.0
         dormancy: Floats = mean / overall
