@@ -30,7 +30,9 @@ def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
     # In the same folder, because a rename is atomic only within one file system. A short name always fits.
     temporary = target.with_name(f".leaky-{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("xb") as stream:
+        # What replaces a private file is private from the start.
+        temporary.touch(0o666 if mode is None else 0o600, exist_ok=False)
+        with temporary.open("r+b") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
