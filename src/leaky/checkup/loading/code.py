@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from leaky.checkup.loading.problem import LoadingError, existing, quoted
 from leaky.user_code import in_one_line, lend, lent, run_file
@@ -22,11 +22,20 @@ def is_code(spec: str) -> bool:
     return _SPEC.fullmatch(spec) is not None
 
 
-def named(argument: str, spec: str, trust: bool) -> tuple[str, Any]:
-    """Return what the text names, for messages, and the thing itself. This runs the file, or imports the module.
+class Named(NamedTuple):
+    """What a text names."""
+
+    #: for messages
+    what: str
+    thing: Any
+    module: ModuleType
+
+
+def named(argument: str, spec: str, trust: bool) -> Named:
+    """Return what the text names. This runs the file, or imports the module.
 
     Args:
-        argument: for messages, ``"model"`` or ``"data"``.
+        argument: for messages, ``"model"``, ``"data"`` or ``"task"``.
         spec: a text of which :func:`is_code` is true.
         trust: run a file that lies outside the import path; and look for modules in the current folder too.
 
@@ -40,7 +49,7 @@ def named(argument: str, spec: str, trust: bool) -> tuple[str, Any]:
     module = load(argument, where, trust)
     if not hasattr(module, name):
         raise LoadingError(f"{argument}: {where!r} defines no {name!r}; expected one of its names")
-    return f"{argument}: {name!r} of {where!r}", getattr(module, name)
+    return Named(f"{argument}: {name!r} of {where!r}", getattr(module, name), module)
 
 
 def _from_file(argument: str, where: str, trust: bool) -> ModuleType:

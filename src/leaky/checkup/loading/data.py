@@ -174,7 +174,7 @@ def _native(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _from_code(spec: str, batch_size: int | None, trust: bool) -> Batches:
-    name, thing = named("data", spec, trust)
+    name, thing, _ = named("data", spec, trust)
 
     def make() -> Any:
         calls = callable(thing) and not isinstance(thing, Iterable)

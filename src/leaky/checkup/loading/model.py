@@ -92,7 +92,7 @@ def load_factory(spec: str, *, trust: bool = False) -> Callable[..., nn.Module]:
 
     if not is_code(spec):
         raise LoadingError(f"model: {spec!r}; expected file.py:factory or package.module:factory")
-    what, thing = named("model", spec, trust)
+    what, thing, _ = named("model", spec, trust)
     if isinstance(thing, nn.Module) or not callable(thing):
         raise LoadingError(
             f"{what} is of type {type(thing).__name__}; expected a function that makes a torch.nn.Module"
@@ -111,5 +111,5 @@ def load_factory(spec: str, *, trust: bool = False) -> Callable[..., nn.Module]:
 def _network(spec: str, trust: bool) -> nn.Module:
     from torch import nn
 
-    _, thing = named("model", spec, trust)
+    thing = named("model", spec, trust).thing
     return thing if isinstance(thing, nn.Module) else load_factory(spec, trust=trust)()
