@@ -392,6 +392,13 @@ def test_dormancy(where: Site, activation: Any) -> None:
     np.testing.assert_allclose(evidence.dormancy(where), absolute / absolute.mean(), rtol=1e-12)
 
 
+def test_dormancy_of_what_is_infinite_is_not_known() -> None:
+    evidence = Evidence(3)
+    x = np.array([[math.inf, 1.0, 3.0], [-1.0, 1.0, 3.0]])
+    evidence.add(batch_statistics_of(x, 1, (0.0, math.inf)))
+    np.testing.assert_array_equal(evidence.dormancy(site((0.0, math.inf))), [np.nan, 0.5, 1.5])
+
+
 def test_dormancy_where_all_are_off_or_unknown() -> None:
     evidence = Evidence(2)
     evidence.add(batch_statistics_of(np.array([[-1.0, np.nan]]), 1, (0.0, math.inf)))

@@ -122,6 +122,33 @@ def test_permissions(tmp_path: Path) -> None:
 
 
 @posix
+@pytest.mark.parametrize(
+    ("old", "meanwhile", "after"), [(0o600, 0o600, 0o600), (0o664, 0o600, 0o664), (None, 0o644, 0o644)]
+)
+def test_a_private_file_is_private_all_the_while(
+    old: int | None, meanwhile: int, after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    if old is not None:
+        path.touch()
+        path.chmod(old)
+    fsync, seen = os.fsync, []
+
+    def look_then_sync(descriptor: int) -> None:
+        seen.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look_then_sync)
+    before = os.umask(0o022)
+    try:
+        write_atomically(path, "x")
+    finally:
+        os.umask(before)
+    assert seen == [meanwhile]
+    assert stat.S_IMODE(path.stat().st_mode) == after
+
+
+@posix
 def test_device_is_written_to_not_replaced() -> None:
     write_atomically("/dev/null", "x")
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)

@@ -15,7 +15,7 @@ PACKAGE = Path(leaky.__file__).parent
 
 # Data flows one way: a part of the package imports from parts to its left, and from itself.
 ORDER = [
-    {"_core", "definition", "files", "user_code", "wording"},
+    {"_core", "definition", "files", "flat", "user_code", "wording"},
     {"function", "exact_sum"},
     {"evidence"},
     {"torch", "jax", "keras", "onnx"},
@@ -33,7 +33,7 @@ ORDER = [
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 
 # Parts that need nothing but NumPy.
-BARE = {"_core", "definition", "files", "user_code", "wording", "function", "exact_sum", "evidence", "__init__"}
+BARE = {"_core", "definition", "files", "flat", "user_code", "wording", "function", "exact_sum", "evidence", "__init__"}
 
 # Frameworks, each with the parts that may load it as soon as they are loaded themselves: its adapter, and what trains.
 FRAMEWORKS = {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import sys
 from pathlib import Path
 
@@ -19,6 +20,24 @@ def test_a_file_is_run_with_its_folder_importable(tmp_path: Path) -> None:
     module = run_file(tmp_path / "mine.py")
     assert module.value == 3
     assert sys.modules[module.name] is module
+
+
+def test_files_of_one_name_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    modules = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "net.py").write_text("class Network:\n    pass")
+        modules.append(run_file(tmp_path / folder / "net.py"))
+    for module in modules:
+        assert pickle.loads(pickle.dumps(module.Network)) is module.Network
+
+
+def test_a_file_that_fails_leaves_no_module(tmp_path: Path) -> None:
+    (tmp_path / "half.py").write_text("import sys\nhere = sys.modules[__name__]\n1 / 0")
+    before = set(sys.modules)
+    with pytest.raises(ZeroDivisionError):
+        run_file(tmp_path / "half.py")
+    assert set(sys.modules) == before
 
 
 def test_the_users_own_line_is_named_not_the_librarys(tmp_path: Path) -> None:

@@ -15,6 +15,10 @@ from leaky.exact_sum import ExactSum, from_texts, to_texts
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+#: the negative slope of a rectifier that has one, or one for each unit; NaN where a unit has several
+Slope = float | tuple[float, ...] | None
+
 _Kind = TypeVar("_Kind", bound=np.generic)
 
 
@@ -36,8 +40,7 @@ class Site:
     axis: int | None
     #: of the pre-activation of one sample
     shape: tuple[int, ...]
-    #: of rectifiers that have one: the negative slope, or one for each unit
-    slope: float | tuple[float, ...] | None = None
+    slope: Slope = None
     #: at or beyond which pre-activations the derivative is 0 or negligible
     limits: tuple[float, float] = (-math.inf, math.inf)
     #: path of the layer with weights that feeds it, through layers without
@@ -50,6 +53,18 @@ class Site:
     judged: bool = True
     #: why it is not judged, or why the axis is unknown
     note: str = ""
+
+
+def slopes_of_units(slopes: NDArray[Any], axis: int | None) -> tuple[float, ...]:
+    """Return the negative slope of each unit; NaN for a unit that has another one at another position.
+
+    Args:
+        slopes: one for each pre-activation, in the same layout.
+        axis: of the units; None for one unit.
+    """
+    others = tuple(each for each in range(slopes.ndim) if axis is None or each != axis % slopes.ndim)
+    least, most = slopes.min(others), slopes.max(others)
+    return tuple(np.where(least == most, least, np.nan).astype(np.float64).ravel().tolist())
 
 
 def _row(block: NDArray[_Kind], index: int) -> NDArray[_Kind]:
@@ -319,8 +334,9 @@ class Evidence(_Counted):
     def dormancy(self, site: Site) -> Floats | None:
         """Return each unit's mean absolute activation, divided by the mean of that over all units of the site.
 
-        0 for units whose activations are all 0, also if no unit has others; NaN where there are no finite ones. None if
-        the sums do not tell it, which they do for ReLU, clipped or not, and for rectifiers with a negative slope.
+        0 for units whose activations are all 0, also if no unit has others; NaN for units with activations that are not
+        finite, or with several slopes. None if the sums do not tell it, which they do for ReLU, clipped or not, and for
+        rectifiers with a negative slope.
 
         Source: Sokar et al. (2023), "The dormant neuron phenomenon in deep reinforcement learning", definition 3.1.
         """
@@ -330,7 +346,7 @@ class Evidence(_Counted):
                 absolute += np.abs(site.slope) * np.maximum(absolute - self.total.value(), 0.0)
         elif site.slope is not None or site.limits[0] != 0:
             return None
-        mean = self._over_positions(absolute)
+        mean = np.where(self.nonfinite > 0, np.nan, self._over_positions(absolute))
         known = mean[np.isfinite(mean)]
         overall = float(known.mean()) if known.any() else 1.0
         dormancy: Floats = mean / overall

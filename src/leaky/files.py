@@ -41,7 +41,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     # In the same folder, because a rename is atomic only within one file system. A short name always fits.
     temporary = target.with_name(f".leaky-{secrets.token_hex(8)}.tmp")
     try:
-        temporary.touch(exist_ok=False)
+        # What replaces a private file is private from the start.
+        temporary.touch(0o666 if mode is None else 0o600, exist_ok=False)
         yield temporary
         with temporary.open("r+b") as stream:
             os.fsync(stream.fileno())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import os
 import sys
 import sysconfig
 import traceback
@@ -13,6 +15,9 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 
+#: what is on the import path only because a user's file that was run may import what lies beside it
+lent: set[str] = set()
+
 
 def run_file(path: Path) -> ModuleType:
     """Run a user's file as a module, with its folder importable as it is for a script.
@@ -20,16 +25,28 @@ def run_file(path: Path) -> ModuleType:
     Raises:
         Exception: whatever the file raises.
     """
-    spec = importlib.util.spec_from_file_location(f"leaky_user_{path.stem}", path)
+    path = path.resolve()
+    # One name for each file: by it, classes are pickled.
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+    spec = importlib.util.spec_from_file_location(f"leaky_user_{path.stem}_{digest}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    spec.loader.exec_module(module)
+    lend(path.parent)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(spec.name, None)  # as `import` does with what was run by half
+        raise
     return module
+
+
+def lend(folder: Path, *, last: bool = False) -> None:
+    """Put a folder on the import path, if it is not there; the files in it are trusted no more than they were."""
+    if (entry := str(folder)) not in sys.path:
+        sys.path.insert(len(sys.path) if last else 0, entry)
+        lent.add(entry)
 
 
 def in_one_line(what: str, call: Callable[[], _T], kind: type[ValueError]) -> _T:

@@ -15,23 +15,22 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def score(value: float | None, metric: str, digits: int = 1) -> str:
     """Write ``93.1 %`` for an accuracy of 0.931; R² as a plain number; a dash for none."""
     if value is None:
-        return "–"
-    number = f"{100 * value:.{digits}f} %" if metric == "accuracy" else f"{value:.{digits + 2}f}"
-    return number.replace("-", "−")
+        return NOTHING
+    return minus(f"{100 * value:.{digits}f}") + " %" if metric == "accuracy" else minus(f"{value:.{digits + 2}f}")
 
 
 def difference(value: float | None, metric: str, digits: int = 1, *, unit: bool = True) -> str:
     """Write ``+2.4 points`` for accuracies that differ by 0.024, with a true minus sign; a dash for none."""
     if value is None:
-        return "–"
+        return NOTHING
     number = f"{100 * value:+.{digits}f}" if metric == "accuracy" else f"{value:+.{digits + 2}f}"
-    return number.replace("-", "−") + (" points" if unit and metric == "accuracy" else "")
+    return minus(number) + (" points" if unit and metric == "accuracy" else "")
 
 
 def p_value(p: float | None) -> str:
     """Write ``p = 0.012``, ``p < 0.001``, or a dash for none."""
     if p is None:
-        return "–"
+        return NOTHING
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
 
 
@@ -82,8 +81,8 @@ def three_digits(value: float) -> str:
 
 
 def minus(text: str) -> str:
-    """Return the number's text with a true minus sign, and without one on a zero."""
-    return text.removeprefix("-") if not text.strip("-0.") else text.replace("-", _MINUS, 1)
+    """Return the number's text with a true minus sign, and without any sign on a zero."""
+    return text.lstrip("+-") if not text.strip("+-0.") else text.replace("-", _MINUS, 1)
 
 
 def ranges(numbers: Iterable[int], most: int | None = None) -> str:

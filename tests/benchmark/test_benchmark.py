@@ -115,7 +115,11 @@ def test_everyone_runs_in_every_round_in_changing_order() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (([0],), "sizes: 0; expected a number of elements above 0"),
+        (([0],), "sizes: 0; expected a whole number of elements above 0"),
+        (([3.5],), "sizes: 3.5; expected a whole number of elements above 0"),
+        (([3, True],), "sizes: True; expected a whole number of elements above 0"),
+        ((["3"],), "sizes: '3'; expected a whole number of elements above 0"),
+        (([],), "sizes: none; expected at least one number of elements"),
         (([1 << 50],), "sizes: 1,125,899,906,842,624; expected at most "),
         (([3], "int8"), "dtype: 'int8'; expected one of float16, bfloat16, float32, float64"),
         (([3], "float32", float("inf")), "negative_slope: inf; expected a number that float32 can hold"),

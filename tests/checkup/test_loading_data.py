@@ -28,42 +28,18 @@ def test_an_array_in_batches(batch_size: int, x: np.ndarray[Any, Any], tmp_path:
     assert operator.length_hint(data) == len(list(data)) == data.count
     assert all(len(batch) == batch_size for batch in list(data)[:-1])
     for _ in range(2):
-        np.testing.assert_array_equal(joined(data), x.astype(np.float32))
+        np.testing.assert_array_equal(joined(data), x)
 
 
-@pytest.mark.parametrize(
-    ("stored", "given"),
-    [
-        ("<f8", "float32"),
-        (">f4", "float32"),
-        ("f2", "float32"),
-        ("longdouble", "float32"),
-        ("u1", "float32"),
-        ("?", "float32"),
-        ("i1", "float32"),
-        ("<i2", "int64"),
-        (">i4", "int64"),
-        ("u4", "int64"),
-        ("i8", "int64"),
-    ],
-)
-def test_types(stored: str, given: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stored", ["<f8", ">f4", "f2", "longdouble", "u1", "?", "i1", "<i2", ">i4", "u4", "i8"])
+def test_types(stored: str, tmp_path: Path) -> None:
     values = np.array([[0, 1], [1, 1], [1, 0]]).astype(stored)
     np.save(tmp_path / "x.npy", values)
     (batch,) = load_data(str(tmp_path / "x.npy"))
-    assert batch.dtype == given
+    assert batch.dtype == values.dtype.newbyteorder("=")
+    assert batch.dtype.isnative
     assert batch.flags.writeable
     np.testing.assert_array_equal(batch, values)
-
-
-def test_beyond_float32_is_infinite(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.array([[1e300, -1e300, np.nan]]))
-    np.testing.assert_array_equal(joined(load_data(str(tmp_path / "x.npy"))), [[np.inf, -np.inf, np.nan]])
-
-
-def test_a_signalling_nan_is_no_warning(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.array([[0x7FF0000000000001]], np.uint64).view(np.float64))
-    assert np.isnan(joined(load_data(str(tmp_path / "x.npy")))).all()
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -73,26 +49,21 @@ class TestArchives:
         save(tmp_path / "a.npz", y=y, x=x, x_test=x[:2])
         data = load_data(str(tmp_path / "a.npz"), batch_size=4)
         assert [(a.shape, b.shape) for a, b in data] == [((4, 3, 2), (4,)), ((4, 3, 2), (4,)), ((2, 3, 2), (2,))]
-        np.testing.assert_array_equal(np.concatenate([a for a, _ in data]), x.astype(np.float32))
+        np.testing.assert_array_equal(np.concatenate([a for a, _ in data]), x)
         targets = np.concatenate([b for _, b in data])
-        assert targets.dtype == np.int64
+        assert targets.dtype == np.uint8
         np.testing.assert_array_equal(targets, y)
-
-    def test_targets_that_are_measurements(self, save: Any, tmp_path: Path) -> None:
-        save(tmp_path / "a.npz", x=np.zeros((3, 2)), y=np.array([0.5, 1, 2]))
-        ((_, y),) = load_data(str(tmp_path / "a.npz"))
-        assert y.dtype == np.float32
 
     def test_a_single_array_of_any_name(self, save: Any, x: np.ndarray[Any, Any], tmp_path: Path) -> None:
         save(tmp_path / "a.npz", x)
-        np.testing.assert_array_equal(joined(load_data(str(tmp_path / "a.npz"), batch_size=3)), x.astype(np.float32))
+        np.testing.assert_array_equal(joined(load_data(str(tmp_path / "a.npz"), batch_size=3)), x)
 
     def test_named_inputs(self, save: Any, tmp_path: Path) -> None:
         save(tmp_path / "a.npz", ids=np.arange(6).reshape(3, 2), mask=np.ones((3, 2), bool))
         first, second = load_data(str(tmp_path / "a.npz"), batch_size=2)
         assert {name: (a.shape, str(a.dtype)) for name, a in first.items()} == {
             "ids": ((2, 2), "int64"),
-            "mask": ((2, 2), "float32"),
+            "mask": ((2, 2), "bool"),
         }
         assert second["ids"].tolist() == [[4, 5]]
 
@@ -114,7 +85,7 @@ def test_a_folder_is_one_array(batch_size: int, x: np.ndarray[Any, Any], tmp_pat
     (tmp_path / "notes.txt").write_text("not data")
     data = load_data(str(tmp_path), batch_size=batch_size)
     assert [len(batch) for batch in data] == [min(batch_size, 10 - i) for i in range(0, 10, batch_size)]
-    np.testing.assert_array_equal(joined(data), x.astype(np.float32))
+    np.testing.assert_array_equal(joined(data), x)
 
 
 def test_a_folder_of_unequal_arrays(tmp_path: Path) -> None:

@@ -377,7 +377,7 @@ def test_fortran_order_is_read_whole_and_counted_whole(tmp_path: Path) -> None:
     array = np.asfortranarray(np.random.default_rng(0).normal(size=(1000, 30)))
     np.save(path, array)
     data = load_data(str(path), batch_size=7, max_memory=2**20)
-    np.testing.assert_array_equal(np.concatenate(list(data)), array.astype(np.float32))
+    np.testing.assert_array_equal(np.concatenate(list(data)), array)
     with pytest.raises(LoadingError, match="in batches of 7, takes 474 KiB; expected at most 400 KiB"):
         load_data(str(path), batch_size=7, max_memory=400 * 2**10)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from leaky.checkup.loading import LoadingError, load_factory, load_model
+from leaky.checkup.loading import LoadingError, load_data, load_factory, load_model
 
 NETWORKS = """
 import torch
@@ -39,6 +40,10 @@ def number():
 
 def needs(more):
     return more
+
+class Sized(nn.Module):
+    def __init__(self, size):
+        super().__init__()
 """
 
 
@@ -57,6 +62,16 @@ def test_a_function_a_class_and_a_network(mine: str, capsys: pytest.CaptureFixtu
     Path(mine).write_text(NETWORKS + "\nchanged = True")
     load_model(f"{mine}:make", trust=True)
     assert capsys.readouterr().out == "run\n"
+
+
+@pytest.mark.parametrize(("name", "needed"), [("needs", ["more"]), ("Network", []), ("Sized", ["size"])])
+def test_a_factory_takes_what_the_users_takes(name: str, needed: list[str], mine: str) -> None:
+    make = load_factory(f"{mine}:{name}", trust=True)
+    assert list(inspect.signature(make).parameters) == needed
+    if needed:
+        with pytest.raises(LoadingError, match="missing 1 required positional argument"):
+            make()
+        assert isinstance(make(nn.Linear(2, 3)), nn.Module)
 
 
 def test_a_factory_makes_a_fresh_network_each_time(mine: str) -> None:
@@ -109,6 +124,38 @@ def test_modules_in_the_current_folder_need_trust(mine: str, tmp_path: Path, mon
     with pytest.raises(LoadingError, match="'networks_of_here' cannot be imported: ModuleNotFoundError"):
         load_model("networks_of_here:make")
     assert isinstance(load_model("networks_of_here:make", trust=True), nn.Linear)
+
+
+def test_trust_in_a_file_is_not_trust_in_its_neighbours(
+    mine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "package_beside").mkdir()
+    (tmp_path / "package_beside" / "__init__.py").write_text("print('it ran')\nx = [[1.0]]")
+    (tmp_path / "file_beside.py").write_text("print('it ran')\nx = [[1.0]]")
+    load_model(f"{mine}:make", trust=True)
+    capsys.readouterr()
+    for spec in (f"{tmp_path}/file_beside.py:x", f"{mine}:network", "file_beside:x", "package_beside:x"):
+        with pytest.raises(LoadingError, match="would be run, and is not on the import path; expected --trust with it"):
+            load_data(spec)
+    monkeypatch.chdir(tmp_path)
+    load_data("file_beside:x", trust=True)
+    with pytest.raises(LoadingError, match="'file_beside' would be run"):
+        load_data("file_beside:x")
+    assert capsys.readouterr().out == "it ran\n"
+
+
+def test_trust_in_modules_of_the_current_folder_is_not_remembered(
+    mine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(mine).rename(tmp_path / "networks_of_this_place.py")
+    (tmp_path / "data_of_this_place.py").write_text("x = [[1.0]]")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(tmp_path))])
+    load_model("networks_of_this_place:make", trust=True)
+    for spec in ("data_of_this_place:x", "data_of_this_place.py:x"):
+        with pytest.raises(LoadingError, match="would be run, and is not on the import path"):
+            load_data(spec)
 
 
 def weights() -> dict[str, torch.Tensor]:

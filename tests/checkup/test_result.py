@@ -4,15 +4,18 @@ import json
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
 
-from leaky.checkup import Check, Seen, merge
+from leaky.checkup import Check, Layer, Seen, merge
 from leaky.evidence import Evidence, batch_statistics
 
 See = Callable[..., Seen]
 Checked = Callable[..., Check]
+Feeding = Callable[..., Layer]
 
 
 def evidence_of(check: Check) -> str:
@@ -45,6 +48,24 @@ def test_a_shard_may_not_reach_a_site(see: See, checked: Checked) -> None:
     assert [seen.evidence.samples for seen in both.sites.values()] == [20, 20]
 
 
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_sites_stay_in_the_order_of_the_forward_pass(order: tuple[int, ...], see: See, checked: Checked) -> None:
+    x = np.random.default_rng(1).normal(size=(200, 4))
+    z, b, a, c = (see(name, x, gradient=size) for name, size in (("z", 1e-5), ("b", 1e-2), ("a", 1.0), ("c", 1.0)))
+    parts = [checked(a, loss=True), checked(z, a, c, loss=True), checked(z, b, a, c, loss=True)]
+    whole = merge(parts[number] for number in order)
+    assert list(whole.sites) == ["z", "b", "a", "c"]
+    assert [f.code for f in whole.findings] == ["L009"]
+
+
+def test_sites_in_no_one_order(see: See, checked: Checked) -> None:
+    a, b, c, d = (see(name, np.ones((10, 2))) for name in "abcd")
+    for parts in ([(a, b), (b, a)], [(a, c, d), (a, b, d)], [(a, b, c), (b, c, a), (c, a, b)]):
+        checks = [checked(*part) for part in parts]
+        assert list(merge(checks).sites) == list(merge(checks[::-1]).sites)
+    assert list(merge([checked(a, c, d), checked(a, b, d)]).sites) == ["a", "b", "c", "d"]
+
+
 def test_proofs_hold_for_one_range(see: See, checked: Checked) -> None:
     a = checked(see("a", -np.ones((10, 2)), proved=[True, True]), input_range=(0.0, 1.0))
     b = checked(see("a", -np.ones((10, 2)), proved=[True, True]), input_range=(0.0, 2.0))
@@ -62,8 +83,30 @@ def test_other_networks_do_not_merge(other: np.ndarray | None, see: See, checked
     two = checked(see("a", np.ones((5, 2)), "tanh") if other is None else see("a", other))
     with pytest.raises(ValueError, match="checks: 'a' is relu with 2 units in one and"):
         merge([one, two])
+    with pytest.raises(ValueError, match="checks: of a trained network and of an untrained one"):
+        merge([one, replace(one, trained=False)])
+    with pytest.raises(ValueError, match="checks: of 'Net' and of 'Other'; expected checks of one network"):
+        merge([one, replace(one, model="Other")])
     with pytest.raises(ValueError, match="checks: none; expected at least one"):
         merge([])
+
+
+@pytest.mark.parametrize("other", [{"norm": [1, 2.1]}, {"norm": [1, 2]}, {"bias": [0, 1.1], "norm": [1, 2]}])
+def test_other_weights_do_not_merge(other: dict[str, Any], see: See, checked: Checked, feeding: Feeding) -> None:
+    one = checked(see("a", np.ones((5, 2)), layer=feeding([0, 1], norm=[1, 2])))
+    two = checked(see("a", np.ones((5, 2)), layer=feeding(**other)))
+    with pytest.raises(ValueError, match="checks: the weights before 'a' differ; expected checks of one network"):
+        merge([one, two])
+
+
+def test_layers_of_shards_are_one(see: See, checked: Checked, feeding: Feeding) -> None:
+    by_input = np.ones((2, 3))
+    known = feeding([0, np.nan], norm=[1, 2], by_input=by_input)
+    others = [None, feeding([0, np.nan], norm=[1 + 1e-7, 2])]
+    for layer in others:
+        checks = [checked(see("a", np.ones((5, 2)), layer=each)) for each in (known, layer)]
+        for order in (checks, checks[::-1]):
+            assert merge(order).sites["a"].layer.by_input is by_input
 
 
 def test_json_has_no_nan(see: See, checked: Checked) -> None:

@@ -91,6 +91,17 @@ class Pairs(torch.utils.data.Dataset[tuple[Tensor, int]]):
         return self.x[at], int(self.y[at])
 
 
+class Stream(torch.utils.data.IterableDataset[tuple[Tensor, int]]):
+    def __init__(self, pairs: Pairs) -> None:
+        self.pairs = pairs
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        return (self.pairs[at] for at in range(len(self.pairs)))
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+
 FORMS: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
     "array": lambda x, y: x,
     "float32": lambda x, y: x.astype(np.float32),
@@ -103,7 +114,13 @@ FORMS: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
     "generator": lambda x, y: ({"input": part} for part in np.split(x, 8)),
     "loader": lambda x, y: torch.utils.data.DataLoader(Pairs(x, y), batch_size=100),
     "data set": lambda x, y: Pairs(x, y),
+    "stream of samples": lambda x, y: Stream(Pairs(x, y)),
 }
+
+
+class NotIterable:
+    def __iter__(self) -> Iterator[Any]:
+        raise OSError("gone")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -114,7 +131,14 @@ def test_data_of_every_form(planted: nn.Sequential, x: np.ndarray, y: np.ndarray
     assert (check.samples, evidence.samples) == (1000, 1000)
     assert evidence.active_samples[[DEAD, RARE, ON]].tolist() == [0, 1, 1000]
     assert [done for done, _ in steps] == list(range(1, len(steps) + 1))
-    assert {total for _, total in steps} == {None if form == "generator" else len(steps)}
+    assert {total for _, total in steps} == {None if form in ("generator", "stream of samples") else len(steps)}
+
+
+def test_batches_without_samples_count_as_batches(planted: nn.Sequential, x: np.ndarray) -> None:
+    steps: list[tuple[int, int | None]] = []
+    check = leaky.check(planted, [x[:0], x[:5], x[:0], x[:5]], progress=lambda done, total: steps.append((done, total)))
+    assert check.samples == 10
+    assert steps == [(2, 4), (4, 4)]
 
 
 def test_an_array_is_split(planted: nn.Sequential, x: np.ndarray) -> None:
@@ -122,7 +146,8 @@ def test_an_array_is_split(planted: nn.Sequential, x: np.ndarray) -> None:
     planted.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
     leaky.check(planted, x, batch_size=300)
     leaky.check(planted, x[:70])
-    assert sizes == [300, 300, 300, 100, 70]
+    leaky.check(planted, x[:70], batch_size=np.int64(50))
+    assert sizes == [300, 300, 300, 100, 70, 50, 20]
 
 
 @pytest.mark.parametrize(
@@ -136,6 +161,11 @@ def test_an_array_is_split(planted: nn.Sequential, x: np.ndarray) -> None:
         ([np.zeros((4, 8)), np.zeros((4, 9))], {}, "data: batch 1 failed: RuntimeError: mat1 and mat2 shapes"),
         ([np.zeros((4, 8))], {"batch_size": 4}, "batch_size: 4, while the data come in batches; expected none"),
         (np.zeros((4, 8)), {"batch_size": 0}, "batch_size: 0; expected a whole number of at least 1"),
+        (np.zeros((4, 8)), {"batch_size": True}, "batch_size: True; expected a whole number of at least 1"),
+        (np.zeros((4, 8)), {"batch_size": 2.0}, "batch_size: 2.0; expected a whole number of at least 1"),
+        (Pairs(np.zeros((4, 8)), np.zeros(4)), {"batch_size": -1}, "batch_size: -1; expected a whole number"),
+        ([np.zeros((0, 8)), np.zeros((4, 9))], {}, "data: batch 1 failed: RuntimeError: mat1 and mat2 shapes"),
+        (NotIterable(), {}, "data: they cannot be gone through: OSError: gone"),
         ((np.zeros((4, 8)), np.zeros(5)), {}, "data: arrays of 4 and 5 samples; expected as many in each"),
         (np.zeros(()), {}, "data: holds no array with an axis of samples"),
         (np.zeros((4, 8)), {"loss": "mse"}, "data: batch 0 failed: ValueError: there is no target for the loss"),
@@ -224,6 +254,16 @@ def test_a_frozen_network_has_gradients_too(planted: nn.Sequential, x: np.ndarra
     learned = leaky.check(planted, (x, y), loss="cross_entropy").sites["1"].gradient
     planted.requires_grad_(False)
     assert leaky.check(planted, (x, y), loss="cross_entropy").sites["1"].gradient == pytest.approx(learned)
+
+
+@pytest.mark.parametrize("data", [{"x": np.ones((4, 3)), "y": np.ones(4)}, (np.ones((4, 3)), np.ones(4))], ids=type)
+def test_a_network_without_parameters_has_gradients(data: Any) -> None:
+    class Rectified(nn.Module):
+        def forward(self, x: Tensor, **labels: Tensor) -> Tensor:
+            return torch.relu(x)
+
+    seen = leaky.check(Rectified(), data, loss=lambda output, target: output.sum()).sites["relu()"]
+    assert seen.evidence.gradient.value().tolist() == [12]
 
 
 def test_no_trace_is_left(planted: nn.Sequential, x: np.ndarray, y: np.ndarray) -> None:

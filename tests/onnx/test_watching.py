@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import leaky
 from leaky.onnx import Watched, read, watch
 
 Model = Callable[..., onnx.ModelProto]
@@ -62,6 +63,33 @@ def test_positions_of_a_convolution_behind_batch_normalisation_and_transpose(mod
     assert (site.axis, site.shape, site.fed_by) == (3, (3, 2, 4), "BatchNormalization_n")
     assert evidence.active_samples.tolist() == [0, 2, half(), 2000]
     assert evidence.active_positions.tolist() == [0, 12, 6 * half(), 12000]
+
+
+def test_slopes_of_each_position_are_told_by_the_unit(model: Model) -> None:
+    """As Keras has it by default: one slope for each element of a convolution's output."""
+    slopes = np.full((4, 3, 2), 0.25, "f")
+    slopes[1, 2, 0], slopes[2] = 0, 0
+    x = np.broadcast_to(X[:, :, None, None], (2000, 4, 3, 2)).copy()
+    weights = {"K": W[:, :, None, None], "B": B, "slopes": slopes}
+    check = leaky.check(model("c = Conv(x, K, B) y = PRelu(c, slopes)", "float[N,4,H,W] x", weights), x)
+    (seen,) = check.sites.values()
+    assert seen.site.slope == pytest.approx((0.25, np.nan, 0, 0.25), nan_ok=True)
+    assert seen.learns.tolist() == [True, True, False, True]
+    assert np.isnan(seen.dormancy).tolist() == [False, True, False, False]
+    assert "4 units at 1 site" in repr(check)
+    assert [(f.code, f.units) for f in check.findings if f.code == "L003"] == [("L003", (0,))]
+
+
+def test_other_sessions_are_not_bounded_afterwards(model: Model) -> None:
+    proto = model("h = MatMul(x, W) y = Relu(h)", weights={"W": W})
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    before = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    watch(proto, [X], max_memory=1 << 20)
+    after = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    x = np.ones((1 << 18, 4), "f")  # twice 4 MiB
+    for session in (before, after):
+        assert session.run(None, {"x": x})[0].shape == x.shape
 
 
 def test_samples_on_another_axis(model: Model) -> None:

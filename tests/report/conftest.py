@@ -112,6 +112,7 @@ HOSTILE = (
     "bell\x07 null\x00 \x1b[31mred",
     "\u202edesrever",
     "漢字 🎉",
+    "[/x] [bold]y",
     "a" * 300,
 )
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from leaky.checkup import Check, Seen
@@ -45,14 +47,17 @@ def test_the_worst_ten(see: See, checked: Checked) -> None:
     assert "… and 3 more findings; a report (--output) holds them all." in text
 
 
-def test_names_are_text(see: See, checked: Checked) -> None:
-    text = shown(checked(see("[bold]x\x1b[31m\u202e\ny" + "z" * 99, -np.ones((200, 2))), notes=("\x07[red]note",)))
-    assert "\x1b" not in text
-    assert "\x07" not in text
-    assert "\u202e" not in text
-    assert "[bold]x" in text
-    assert "[red]note" in text
-    assert max(map(len, text.splitlines())) <= 80
+@pytest.mark.parametrize("start", ["[bold]x", "[/x]y"])
+def test_names_are_text(start: str, see: See, checked: Checked) -> None:
+    name = f"{start}\x1b[31m\u202e\ny" + "z" * 99
+    text = shown(replace(checked(see(name, -np.ones((200, 2))), notes=(f"\x07{start}note",)), model=f"{start}Net"))
+    lines = text.splitlines()
+    assert lines[1].startswith(start)
+    assert f"L001 dead layer · {start}" in text
+    assert any(line.startswith(f"{start}note") for line in lines)
+    assert any(line.startswith(f"{start}Net: 2 of 2 units") for line in lines)
+    assert not {"\x1b", "\x07", "\u202e"} & set(text)
+    assert max(map(len, lines)) <= 80
 
 
 def test_without_a_site(checked: Checked) -> None:

@@ -58,6 +58,23 @@ def test_number(value: float | None, text: str) -> None:
     assert words.number(value) == text
 
 
+@pytest.mark.parametrize("value", [0.0, -0.0, 1e-5, -1e-5, -0.00049])
+def test_what_rounds_to_zero_has_no_sign(value: float) -> None:
+    assert words.difference(value, "accuracy") == "0.0 points"
+    assert words.difference(value, "r2") == "0.000"
+    assert words.score(value, "accuracy") == "0.0 %"
+    assert words.score(value, "r2") == "0.000"
+
+
+def test_scores_and_differences() -> None:
+    assert words.score(-0.931, "accuracy") == "−93.1 %"
+    assert words.score(-0.5, "r2") == "−0.500"
+    assert words.difference(0.024, "accuracy") == "+2.4 points"
+    assert words.difference(-0.0006, "accuracy") == "−0.1 points"
+    assert words.difference(-0.5, "r2") == "−0.500"
+    assert words.score(None, "r2") == words.difference(None, "r2") == words.p_value(None) == words.NOTHING == "–"
+
+
 def test_other_numbers() -> None:
     assert words.spread(0.931, 0.004, "accuracy") == "93.1 ± 0.4 %"
     assert words.spread(0.931, None, "accuracy") == "93.1 %"

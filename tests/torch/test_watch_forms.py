@@ -91,6 +91,7 @@ CASES: dict[str, Case] = {
     "prelu": (lambda x, m: F.prelu(x, m.slopes), "prelu", "prelu", EVERYWHERE, (-0.5, -0.25, 0.0, 0.25, 0.5)),
     "rrelu": (lambda x, m: F.rrelu(x, 0.1, 0.3), "rrelu", "rrelu", EVERYWHERE, 0.2),
     "elu": (lambda x, m: F.elu(x), "elu", "elu", (-4.6052, INF), None),
+    "elu of a small alpha": (lambda x, m: F.elu(x, 0.001), "elu", "elu", RELU, None),
     "celu": (lambda x, m: F.celu(x, 2.0), "celu", "celu", (-9.2103, INF), None),
     "selu": (lambda x, m: F.selu(x), "selu", "selu", (-4.6052, INF), None),
     "gelu": (lambda x, m: F.gelu(x), "gelu", "gelu", (-3.0217, INF), None),

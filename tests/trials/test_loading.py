@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import cloudpickle
 import pytest
 
 from leaky.trials import TaskError, load_task
@@ -59,6 +61,7 @@ def test_epochs_can_be_changed() -> None:
         ),
         ("none.py:task", "task: 'none.py' is not there; expected a Python file"),
         ("none.py", "task: 'none.py' is not there; expected a Python file"),
+        ("none.such:x", "task: the module 'none.such' cannot be imported: ModuleNotFoundError: No module named 'none'"),
     ],
 )
 def test_names_that_stand_for_nothing(source: str, message: str) -> None:
@@ -70,8 +73,8 @@ def test_names_that_stand_for_nothing(source: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("task = 3", "has 3 as 'task'; expected a leaky.Task or a function that makes one"),
-        ("", "defines no 'task'; expected a leaky.Task or a function that makes one"),
+        ("task = 3", "mine.py' is 3; expected a leaky.Task or a function that makes one"),
+        ("", "defines no 'task'; expected one of its names"),
         ("x = 1\nnot a python", "failed: SyntaxError: invalid syntax"),
         ("x = 1\nprint(undefined)", "failed: NameError: name 'undefined' is not defined (mine.py, line 2)"),
         ("def task():\n    return [][1]", "failed: IndexError: list index out of range (mine.py, line 2)"),
@@ -93,6 +96,25 @@ def test_a_task_without_a_name_has_that_of_its_file(mine: Path) -> None:
     mine.write_text(MINE.replace(', name="mine"', ""))
     renamed = mine.rename(mine.with_name("other.py"))
     assert load_task(str(renamed)).name == "other"
+
+
+def test_a_module_on_the_path(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine.write_text(MINE.replace(', name="mine"', ""))
+    (mine.parent / "tasks_of_mine").mkdir()
+    mine.rename(mine.parent / "tasks_of_mine" / "own.py")
+    monkeypatch.syspath_prepend(mine.parent)
+    task = load_task("tasks_of_mine.own:task")
+    assert task.name == "own"
+    pickled = cloudpickle.dumps(task)
+    del sys.modules["tasks_of_mine.own"], sys.modules["tasks_of_mine"]
+    (mine.parent / "tasks_of_mine" / "own.py").unlink()
+    assert cloudpickle.loads(pickled).name == "own"
+
+
+def test_what_the_task_itself_says_is_said_as_it_is(mine: Path) -> None:
+    mine.write_text(MINE.replace("(x[:, 0] > 0).astype(int)", "[1, 2]"))
+    with pytest.raises(TaskError, match=r"^y: 2 targets for the 40 samples of x; expected one for each"):
+        load_task(str(mine))
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -46,8 +47,8 @@ def bench(
 
     Raises:
         TypeError: the slope is not a real number.
-        ValueError: a size below 1 or beyond this machine's memory, another type, a slope that is infinite or beyond
-            float32, seconds that are no number from 0 up.
+        ValueError: no size, one that is no whole number, below 1 or beyond this machine's memory, another type, a slope
+            that is infinite or beyond float32, seconds that are no number from 0 up.
     """
     slope = real_slope(negative_slope)
     if abs(slope) > _FLOAT32_MAX:  # not for all peers
@@ -56,8 +57,9 @@ def bench(
         raise ValueError(f"seconds: {seconds}; expected a number from 0 up")
     if dtype not in TYPES:
         raise ValueError(f"dtype: {dtype!r}; expected one of {', '.join(TYPES)}")
-    for size in sizes:
-        _check_size(size, dtype)
+    sizes = [_checked_size(size, dtype) for size in sizes]
+    if not sizes:
+        raise ValueError("sizes: none; expected at least one number of elements")
     peers = [peer for peer in PEERS if peer.runs(dtype)]
     if not peers:  # for want of NumPy's bfloat16
         raise ValueError(f"dtype: {dtype!r} is not to be had without the package ml_dtypes")
@@ -74,14 +76,19 @@ def bench(
     return Benchmark(dtype, slope, _machine(peers), tuple(timings))
 
 
-def _check_size(size: int, dtype: str) -> None:
+def _checked_size(given: int, dtype: str) -> int:
+    try:
+        size = 0 if isinstance(given, bool) else operator.index(given)
+    except TypeError:
+        size = 0
     if size < 1:
-        raise ValueError(f"sizes: {size}; expected a number of elements above 0")
+        raise ValueError(f"sizes: {given!r}; expected a whole number of elements above 0")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     bytes_each = {"float64": 8, "float32": 4}.get(dtype, 2)
     if size * bytes_each * _ARRAYS > memory:
         most = memory // (bytes_each * _ARRAYS)
         raise ValueError(f"sizes: {size:,}; expected at most {most:,} elements of {dtype} in this machine's memory")
+    return size
 
 
 def _time(peers: list[Peer], case: Case, seconds: float) -> list[Timing]:

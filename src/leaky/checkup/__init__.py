@@ -1,9 +1,34 @@
 """Finding the dead units of a network, saying why, and how sure that is."""
 
+from typing import TYPE_CHECKING, Any
+
 from leaky.checkup.errors import CheckError
 from leaky.checkup.finding import Cause, Finding
 from leaky.checkup.result import Check, merge
 from leaky.checkup.run import check
 from leaky.checkup.seen import Layer, Seen
 
-__all__ = ["Cause", "Check", "CheckError", "Finding", "Layer", "Seen", "check", "merge"]
+if TYPE_CHECKING:
+    from leaky.checkup.birth import AtBirth, at_birth, born_dead_bound
+
+__all__ = [
+    "AtBirth",
+    "Cause",
+    "Check",
+    "CheckError",
+    "Finding",
+    "Layer",
+    "Seen",
+    "at_birth",
+    "born_dead_bound",
+    "check",
+    "merge",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("AtBirth", "at_birth", "born_dead_bound"):  # these need PyTorch
+        from leaky.checkup import birth
+
+        return getattr(birth, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +21,23 @@ def batch_size_for(arrays: Iterable[Any]) -> int:
     """Return how many samples to run at once, of arrays with the samples on axis 0: the largest of them decides."""
     numbers: int = max(math.prod(a.shape[1:]) * (_NUMBERS_OF_A_TOKEN if _is_whole(a.dtype) else 1) for a in arrays)
     return min(max(_NUMBERS // max(numbers, 1), _FEWEST), _MOST)
+
+
+def checked_size(batch_size: Any, kind: type[ValueError]) -> int | None:
+    """Return a batch size as a plain number.
+
+    Raises:
+        ValueError: of ``kind``; it is no whole number of at least 1.
+    """
+    if batch_size is None:
+        return None
+    try:
+        size = 0 if isinstance(batch_size, bool) else operator.index(batch_size)
+    except TypeError:
+        size = 0
+    if size < 1:
+        raise kind(f"batch_size: {batch_size!r}; expected a whole number of at least 1")
+    return size
 
 
 def _is_whole(dtype: Any) -> bool:

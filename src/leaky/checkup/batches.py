@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from operator import length_hint
 from typing import Any
 
-from leaky.checkup.batch_size import batch_size_for
+from leaky.checkup.batch_size import OF_A_DATA_SET, batch_size_for, checked_size
 from leaky.checkup.errors import CheckError
+from leaky.user_code import in_one_line
 
 _EXPECTED = "expected an array, a tuple (x, y) or a dict of arguments"
 
@@ -21,6 +25,8 @@ class Batch:
     positional: tuple[Any, ...]
     named: Mapping[str, Any]
     target: Any = None
+    #: of all batches, those without samples included
+    number: int = 0
 
     @property
     def samples(self) -> int:
@@ -28,29 +34,61 @@ class Batch:
         return next((len(a) for a in (*self.positional, *self.named.values()) if _is_array(a) and len(a.shape)), 0)
 
 
-def batches(data: Any, batch_size: int | None = None) -> tuple[Iterable[Batch], int | None]:
-    """Return the batches, and how many there are, if that is known.
+def batches(data: Any, batch_size: int | None = None) -> tuple[Iterator[Batch], int | None]:
+    """Return the batches that hold samples, and how many batches there are, if that is known.
 
     Args:
         data: one array or tensor, a tuple of them (the last is the target), or a dict of them, which are split; or any
-            iterable of batches, each of one of these forms (a list of them counts as a tuple).
+            iterable of batches, each of one of these forms (a list of them counts as a tuple); or a PyTorch data set.
         batch_size: of the split; None for what suits the size of a sample.
 
     Raises:
-        CheckError: a :class:`ValueError`; the data are none of these or empty, or there is a batch size for what comes in batches. What
-            is wrong with a single batch is raised when it is reached.
+        CheckError: a :class:`ValueError`; the data are none of these, or there is a batch size for what comes in batches.
+            What is wrong with a single batch, or fails in the user's own loader, is raised in a line when it is reached.
     """
-    if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
-        raise CheckError(f"batch_size: {batch_size!r}; expected a whole number of at least 1")
+    batch_size = checked_size(batch_size, CheckError)
     if _is_whole(data):
-        return _split(_batch(data, "data"), batch_size)
+        found, total = _split(_batch(data, "data"), batch_size)
+        return _reached(found), total
+    data, batch_size = cut(data, batch_size)
     if batch_size is not None:
         raise CheckError(f"batch_size: {batch_size}, while the data come in batches; expected none")
     streams = isinstance(data, Iterable) and not isinstance(data, str | bytes | Mapping)
     if not streams:
         raise CheckError(f"data: {type(data).__name__}; expected an array, a tuple (x, y), or an iterable of batches")
-    total = length_hint(data) or None
-    return (_batch(each, f"data: batch {number}") for number, each in enumerate(data)), total
+    stream = in_one_line("data: they cannot be gone through", partial(iter, data), CheckError)
+    return _reached(_batch(each, f"data: batch {number}") for number, each in enumerate(stream)), count_of(data)
+
+
+def cut(data: Any, batch_size: int | None) -> tuple[Any, int | None]:
+    """Return a PyTorch data set, which gives one sample after the other, as a loader of batches; others as they are.
+
+    And the size of batches that is yet to be made.
+    """
+    torch_data = sys.modules.get("torch.utils.data")  # whoever has a data set has imported it
+    if torch_data is not None and isinstance(data, torch_data.Dataset):
+        return torch_data.DataLoader(data, batch_size or OF_A_DATA_SET), None
+    return data, batch_size
+
+
+def count_of(stream: Iterable[Any]) -> int | None:
+    """Return the number of batches, if it is known; a DataLoader of a stream has a length that fails."""
+    try:
+        return length_hint(stream) or None
+    except (TypeError, NotImplementedError):
+        return None
+
+
+def _reached(stream: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the batches that hold samples, numbered; what fails in the user's own loader is told in a line."""
+    end = Batch((), {})
+    for number in itertools.count():
+        step = partial(next, stream, end)
+        batch = in_one_line(f"data: batch {number} cannot be had", step, CheckError)
+        if batch is end:
+            return
+        if batch.samples:
+            yield replace(batch, number=number)
 
 
 def _is_array(value: Any) -> bool:

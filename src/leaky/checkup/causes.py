@@ -10,7 +10,7 @@ import numpy as np
 
 from leaky.checkup.finding import Cause, name_sites
 from leaky.checkup.seen import Bools, Layer, Seen
-from leaky.evidence import Floats
+from leaky.evidence import Floats, Slope
 from leaky.wording import number
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _gains(check: Check) -> dict[str, float]:
     return {name: gain for name, gain in gains.items() if gain is not None}
 
 
-def _gain(layer: Layer, slope: float | tuple[float, ...] | None) -> float | None:
+def _gain(layer: Layer, slope: Slope) -> float | None:
     if layer.inputs < 2:  # a normalisation's scale
         return None
     passed = (1 + float(np.mean(np.square(0.0 if slope is None else slope)))) / 2

@@ -7,8 +7,6 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from leaky.checkup.batches import batches
 from leaky.checkup.errors import CheckError
 from leaky.checkup.result import Check
@@ -31,11 +29,14 @@ def check_graph(
     stream, total = batches(data, batch_size)
 
     def arrays() -> Iterator[Mapping[str, Any] | tuple[Any, ...]]:
-        for number, batch in enumerate(stream):
-            if batch.samples:
-                targets = () if batch.target is None else (batch.target,)
-                yield dict(batch.named) or tuple(np.asarray(a) for a in (*batch.positional, *targets))
-                progress(number + 1, total)
+        batch = None
+        for batch in stream:
+            targets = () if batch.target is None else (batch.target,)
+            named = {name: _on_host(value) for name, value in batch.named.items()}
+            yield named or tuple(map(_on_host, (*batch.positional, *targets)))
+            progress(batch.number + 1, total)
+        if batch is None:
+            raise CheckError("data: no samples; expected at least one")
 
     try:
         watched = watch(Path(model) if isinstance(model, str) else model, arrays(), max_memory=max_memory)
@@ -48,3 +49,14 @@ def check_graph(
         notes=tuple(watched.notes),
         trained=trained,
     )
+
+
+def _on_host(value: Any) -> Any:
+    """Return a tensor of PyTorch as an array; others as they are."""
+    if not hasattr(value, "detach"):
+        return value
+    tensor = value.detach().cpu()
+    try:
+        return tensor.numpy()
+    except TypeError:  # bfloat16, of which NumPy knows nothing
+        return tensor.float().numpy()

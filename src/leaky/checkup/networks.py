@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from leaky import wording
-from leaky.checkup.batch_size import OF_A_DATA_SET
 from leaky.checkup.batches import Batch, batches
 from leaky.checkup.errors import CheckError
 from leaky.checkup.feeding import Feed
@@ -44,16 +43,14 @@ def check_network(
     progress: Progress,
 ) -> Check:
     """Run the network on the data and return what was seen; see :func:`leaky.check`."""
-    if isinstance(data, torch.utils.data.Dataset) and not isinstance(data, torch.utils.data.IterableDataset):
-        data, batch_size = torch.utils.data.DataLoader(data, batch_size or OF_A_DATA_SET), None
     stream, total = batches(data, batch_size)
     model = unwrapped(model)  # watched, it would not run compiled, nor on many devices, anyway
     run = _Run(model, None if loss is None else named_loss(loss))
     with undisturbed(model):
         with watch(model, gradients=loss is not None) as seen, torch.set_grad_enabled(loss is not None):
-            for number, batch in enumerate(_reached(iter(stream))):
-                in_one_line(f"data: batch {number} failed", partial(run, batch), CheckError)
-                progress(number + 1, total)
+            for batch in stream:
+                in_one_line(f"data: batch {batch.number} failed", partial(run, batch), CheckError)
+                progress(batch.number + 1, total)
         if not run.samples:
             raise CheckError("data: no samples; expected at least one")
         sites = _with_layers(model, seen.sites, run.inputs)
@@ -95,18 +92,6 @@ def _prove(
     return span
 
 
-def _reached(stream: Iterator[Batch]) -> Iterator[Batch]:
-    """Yield the batches that hold samples; what fails in the user's own loader is told in a line."""
-    end = Batch((), {})
-    number = 0
-    while (
-        batch := in_one_line(f"data: batch {number} cannot be had", partial(next, stream, end), CheckError)
-    ) is not end:
-        number += 1
-        if batch.samples:
-            yield batch
-
-
 @dataclass(frozen=True)
 class _Input:
     """The one tensor that a network takes."""
@@ -134,11 +119,12 @@ class _Run:
         self._note_inputs(positional, named)
         free = self.loss is not None and not self._learned
         if free:  # a gradient needs something to be taken by
-            positional = [a.detach().requires_grad_() if _is_floating(a) else a for a in positional]
+            positional = list(map(_differentiable, positional))
+            named = {name: _differentiable(value) for name, value in named.items()}
         output = self.model(*positional, **named)
         if self.loss is not None:
             moved = Batch(batch.positional, named, None if batch.target is None else self._feed.target(batch.target))
-            by = [a for a in positional if _is_floating(a)] if free else self._learned
+            by = list(filter(_is_floating, (*positional, *named.values()))) if free else self._learned
             # Not backward(): that would add to the parameters' own gradients.
             torch.autograd.grad(self.loss(output, moved), by, allow_unused=True)
         self.samples += batch.samples
@@ -163,6 +149,11 @@ class _Run:
             self.inputs = None  # they differ from batch to batch: there is no mean to speak of
         else:
             self.inputs.add(statistics(x, axis, (-math.inf, math.inf)))
+
+
+def _differentiable(value: Any) -> Any:
+    """Return a tensor by which a gradient can be taken, if it is one of floats."""
+    return value.detach().requires_grad_() if _is_floating(value) else value
 
 
 def _is_floating(value: Any) -> bool:

@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, reduce
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from leaky.checkup import rules
 from leaky.checkup.finding import Finding
-from leaky.checkup.seen import Bools, Seen
+from leaky.checkup.seen import Bools, Layer, Seen
 from leaky.evidence import Evidence
 from leaky.exact_sum import ExactSum
 from leaky.wording import counted, plain, share
@@ -112,11 +113,11 @@ class Check:
             "samples": self.samples,
             "loss": self.loss,
             "trained": self.trained,
-            "input_range": _json(self.input_range),
+            "input_range": json_types(self.input_range),
             "notes": list(self.notes),
-            "findings": [_json({**asdict(f), "cause": f.cause}) for f in self.findings],
+            "findings": [json_types({**asdict(f), "cause": f.cause}) for f in self.findings],
             "sites": [
-                {**_json(asdict(seen.site)), "bound": seen.bound, "evidence": _evidence(seen.evidence, self.loss)}
+                {**json_types(asdict(seen.site)), "bound": seen.bound, "evidence": _evidence(seen.evidence, self.loss)}
                 | ({"proved_dead": np.flatnonzero(seen.proved).tolist()} if seen.proved is not None else {})
                 for seen in self.sites.values()
             ],
@@ -130,15 +131,43 @@ def merge(checks: Iterable[Check]) -> Check:
     still proved dead only if all were checked with the same ``input_range``.
 
     Raises:
-        ValueError: there is none, or they are of different networks.
+        ValueError: there is none, or they are of different networks, or of one before and after training.
     """
     checks = list(checks)
     if not checks:
         raise ValueError("checks: none; expected at least one")
-    return reduce(_merged, checks[1:], checks[0])
+    order = _in_order([list(check.sites) for check in checks])
+    whole = reduce(_merged, checks[1:], checks[0])
+    return replace(whole, sites={name: whole.sites[name] for name in order})
+
+
+def _in_order(orders: list[list[str]]) -> list[str]:
+    """Return all names in an order that agrees with each of those given: a shard may not have reached every site.
+
+    Where that leaves a choice, it goes by name, not by which comes first: Kahn's algorithm (1962).
+    """
+    if all(names == orders[0] for names in orders):
+        return orders[0]
+    before: dict[str, set[str]] = {name: set() for names in orders for name in names}
+    for names in orders:
+        for one, next_one in pairwise(names):
+            before[next_one].add(one)
+    order = []
+    while before:
+        # None is left before it, unless shards ran through the sites in different orders.
+        name = min(before, key=lambda name: (len(before[name]), name))
+        del before[name]
+        order.append(name)
+        for names_before in before.values():
+            names_before.discard(name)
+    return order
 
 
 def _merged(one: Check, other: Check) -> Check:
+    if one.model != other.model:
+        raise ValueError(f"checks: of {one.model!r} and of {other.model!r}; expected checks of one network")
+    if one.trained != other.trained:
+        raise ValueError("checks: of a trained network and of an untrained one; expected checks of one network")
     same = one.input_range == other.input_range
     notes = dict.fromkeys((*one.notes, *other.notes))
     if not same:
@@ -175,7 +204,16 @@ def _both(one: Seen | None, other: Seen | None, *, proofs: bool) -> Seen:
     proved: Bools | None = None
     if proofs and one.proved is not None and other.proved is not None:
         proved = one.proved & other.proved
-    return replace(one, evidence=_summed(one.evidence, other.evidence), proved=proved)
+    return replace(one, evidence=_summed(one.evidence, other.evidence), layer=_one_layer(one, other), proved=proved)
+
+
+def _one_layer(one: Seen, other: Seen) -> Layer | None:
+    """Return the layer that feeds a site, out of two checks of it."""
+    if one.layer is None or other.layer is None:
+        return one.layer or other.layer
+    if not one.layer.resembles(other.layer):
+        raise ValueError(f"checks: the weights before {one.site.name!r} differ; expected checks of one network")
+    return one.layer if one.layer.by_input is not None else other.layer
 
 
 def _summed(one: Evidence, other: Evidence) -> Evidence:
@@ -193,17 +231,17 @@ _GRADIENT = ("gradient", "gradient_positions")
 def _evidence(evidence: Evidence, loss: bool) -> dict[str, Any]:
     """Return the numbers of each unit."""
     numbers = {name: getattr(evidence, name) for name in (*_COUNTS, *_NUMBERS, *(_GRADIENT if loss else ()))}
-    return {name: _json(v.value() if isinstance(v, ExactSum) else v) for name, v in numbers.items()}
+    return {name: json_types(v.value() if isinstance(v, ExactSum) else v) for name, v in numbers.items()}
 
 
-def _json(value: Any) -> Any:
+def json_types(value: Any) -> Any:
     """Return the value in plain JSON types."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, dict):
-        return {key: _json(each) for key, each in value.items()}
+        return {key: json_types(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_json(each) for each in value]
+        return [json_types(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value.item() if isinstance(value, np.generic) else value

@@ -38,6 +38,15 @@ class Layer:
     #: of the first layer: the unit's weights, added up over each channel or feature of the network's input
     by_input: Floats | None = None
 
+    def resembles(self, other: Layer) -> bool:
+        """Return whether another may be the same layer, whose norms were rounded elsewhere."""
+        if (self.kind, self.inputs, self.bias is None) != (other.kind, other.inputs, other.bias is None):
+            return False
+        pairs = [(self.norm, other.norm)]
+        if self.bias is not None and other.bias is not None:
+            pairs.append((self.bias, other.bias))
+        return all(a.shape == b.shape and np.allclose(a, b, rtol=1e-5, atol=0, equal_nan=True) for a, b in pairs)
+
 
 @dataclass(frozen=True)
 class Seen:

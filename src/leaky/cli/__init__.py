@@ -32,9 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 well, 1 found, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     _prepare_streams()
+    code = 0
     try:
         # The arguments travel along for the report, which says how to repeat itself.
         result = app(arguments, standalone_mode=False, obj=arguments)
+        code = result if isinstance(result, int) else 0
+        sys.stdout.flush()
     except typer.Exit as stop:
         return stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
@@ -42,15 +45,18 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of a pipe went away. Python would complain once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except (ValueError, OSError) as error:
+        return _complain(str(error))
+    except ImportError as error:
+        if not str(error).startswith("leaky."):  # ours say which extra to install
+            raise
         return _complain(str(error))
     except Exception as error:
         # Typer's own usage errors have no public base class in every version; all can format their message.
         if hasattr(error, "format_message"):
             return _complain(error.format_message())
         raise
-    return result if isinstance(result, int) else 0
+    return code
 
 
 def _prepare_streams() -> None:

@@ -6,22 +6,22 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 from leaky.cli.output import ResultConsole, progress_bar
 
 if TYPE_CHECKING:
-    from leaky.checkup.at_birth import Birth, Chance
+    from leaky.checkup.birth import Birth, Chance
 
 
 def show_at_birth(
     model: str, data: str, networks: int, *, batch: int | None, trust: bool, memory: int | None, as_json: bool
 ) -> int:
     """Build the user's network many times and say how likely it is to be born dead; return the exit code."""
-    from leaky.checkup.at_birth import at_birth
+    from leaky.checkup import at_birth
     from leaky.checkup.loading import load_data, load_factory
 
     with redirect_stdout(sys.stderr), progress_bar("networks") as progress:
@@ -32,7 +32,7 @@ def show_at_birth(
         inputs = inputs[0] if isinstance(inputs, tuple | list) else inputs
         result = at_birth(factory, inputs, networks=networks, progress=progress)
     if as_json:
-        print(json.dumps(asdict(result), allow_nan=False))
+        print(json.dumps(result.to_dict(), allow_nan=False))
         return 0
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for heading in ("slope", "a unit, %", "a layer, %", "the network, %", "variance"):
@@ -44,6 +44,8 @@ def show_at_birth(
     console.print(f"Born dead, of {result.networks:,} networks on {result.samples:,} samples (95 % interval):")
     console.print(table)
     console.print("variance: of the pre-activations, at the first site and at the last", style="dim")
+    for note in result.notes:
+        console.print(Text(note, style="dim"))
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -57,13 +57,24 @@ def check(
 ) -> int:
     """Find the dead units of a network, say why, and how sure that is. Exit code 1 if there are problems."""
     from leaky.checkup import check as run
-    from leaky.checkup.loading import bytes_of, load_data, load_model
+    from leaky.checkup.loading import bytes_of, default_memory, load_data, load_model
     from leaky.report import write_report
     from leaky.report.check_terminal import show_check
 
+    if at_birth is not None:
+        others = {
+            "model": network,
+            "loss": loss,
+            "prove": prove,
+            "range": span,
+            "untrained": untrained,
+            "output": output,
+        }
+        for name in (name for name, value in others.items() if value not in (None, False)):
+            raise ValueError(f"--{name}: it has no meaning with --at-birth; expected one of the two")
     if output is not None:
         check_output(output, (".html",))
-    memory = None if max_memory is None else bytes_of(max_memory)
+    memory = default_memory() if max_memory is None else bytes_of(max_memory)
     if at_birth is not None:
         return show_at_birth(model, data, at_birth, batch=batch, trust=trust, memory=memory, as_json=as_json)
     # Whatever a user's file prints must not end up in the result.
@@ -84,9 +95,10 @@ def check(
         # A file's name may hold bytes that are no text.
         command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
         write_report(result, output, command=command)
-    if as_json:
-        print(json.dumps(result.to_dict(), allow_nan=False))
-    show_check(result, ResultConsole(stderr=as_json, highlight=False))
-    if output is not None:
-        print(f"Report: {output}", file=sys.stderr if as_json else sys.stdout)
+    with suppress(BrokenPipeError):  # who reads may have read enough: the exit code is still what was found
+        if as_json:
+            print(json.dumps(result.to_dict(), allow_nan=False))
+        show_check(result, ResultConsole(stderr=as_json, highlight=False))
+        if output is not None:
+            print(f"Report: {output}", file=sys.stderr if as_json else sys.stdout)
     return 0 if result.ok else 1

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-# Beyond these, the derivative is below 1 % of its largest value.
-_SIGMOID = 2 * math.atanh(math.sqrt(0.99))
-_TANH = math.atanh(math.sqrt(0.99))
-_SOFTPLUS = math.log(0.01 / 0.99)
-_SILU = (-6.1430, math.inf)
-_MISH = (-6.1588, math.inf)
-_GELU = (-3.0217, math.inf)
-
-_NONE = (-math.inf, math.inf)
-_POSITIVE = (0.0, math.inf)
+from leaky import flat
 
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation and its pre-activation. The other fields are those of :class:`leaky.evidence.Site`."""
+    """An activation and its pre-activation. Other fields are those of :class:`leaky.evidence.Site`."""
 
     kind: str
     form: str
     value: ir.Value
-    limits: tuple[float, float]
-    slope: float | tuple[float, ...] | None = None
+    limits: flat.Limits
+    #: if it is an array, it is broadcast to the pre-activation
+    slope: float | NDArray[np.float64] | None = None
     #: what exceeds this is what the activation goes by
     threshold: float = 0.0
     #: written as a general operation that is not always an activation
@@ -105,7 +97,7 @@ def _with_constant(node: ir.Node | None, number: float) -> ir.Value | None:
 
 
 def _fixed(
-    kind: str, limits: tuple[float, float] = _NONE, slope: float | None = None
+    kind: str, limits: flat.Limits = flat.NOWHERE, slope: float | None = None
 ) -> Callable[[ir.Node], Activation | None]:
     """Return the rule of an operator that is always the same activation of its first input."""
 
@@ -124,24 +116,24 @@ def _prelu(node: ir.Node) -> Activation | None:
     found, slopes = _fixed("prelu")(node), constant(_input(node, 1))
     if found is None or slopes is None or not slopes.size:
         return found
-    numbers = tuple(float(slope) for slope in slopes.ravel())
-    return Activation(found.kind, found.form, found.value, found.limits, numbers if len(numbers) > 1 else numbers[0])
+    numbers = slopes.astype(np.float64)
+    return replace(found, slope=float(numbers.flat[0]) if numbers.size == 1 else numbers)
 
 
 def _elu(node: ir.Node) -> Activation | None:
     alpha = _float(node, "alpha", 1.0)
-    return _fixed("elu", (math.log(0.01 * max(1, alpha) / alpha) if alpha > 0 else -math.inf, math.inf))(node)
+    return _fixed("elu", flat.elu(alpha))(node)
 
 
 def _celu(node: ir.Node) -> Activation | None:
     alpha = _float(node, "alpha", 1.0)
-    return _fixed("celu", (alpha * math.log(0.01) if alpha > 0 else -math.inf, math.inf))(node)
+    return _fixed("celu", flat.celu(alpha))(node)
 
 
 def _threshold(node: ir.Node) -> Activation | None:
     value = _input(node)
     threshold = _float(node, "alpha", 1.0)
-    return None if value is None else Activation("threshold", node.op_type, value, _POSITIVE, threshold=threshold)
+    return None if value is None else Activation("threshold", node.op_type, value, flat.RECTIFIED, threshold=threshold)
 
 
 def _clip(node: ir.Node) -> Activation | None:
@@ -177,10 +169,10 @@ def _max(node: ir.Node) -> Activation | None:
         if other is None:
             continue
         if _is_zero(one):
-            return Activation("relu", "Max(x, 0)", other, _POSITIVE, general=True)
+            return Activation("relu", "Max(x, 0)", other, flat.RECTIFIED, general=True)
         slope = _slope_of(one, other)
         if slope is not None and 0 <= slope <= 1:
-            return Activation("leaky_relu", "Max(x, slope · x)", other, _NONE, slope)
+            return Activation("leaky_relu", "Max(x, slope · x)", other, flat.NOWHERE, slope)
     return None
 
 
@@ -219,9 +211,9 @@ def _where(node: ir.Node) -> Activation | None:
     if passes is not x:
         return None
     if _is_zero(other):
-        return Activation("relu", "Where(x > 0, x, 0)", x, _POSITIVE, general=True)
+        return Activation("relu", "Where(x > 0, x, 0)", x, flat.RECTIFIED, general=True)
     slope = _slope_of(other, x)
-    return None if slope is None else Activation("leaky_relu", "Where(x > 0, x, slope · x)", x, _NONE, slope)
+    return None if slope is None else Activation("leaky_relu", "Where(x > 0, x, slope · x)", x, flat.NOWHERE, slope)
 
 
 def _mul(node: ir.Node) -> Activation | None:
@@ -229,15 +221,15 @@ def _mul(node: ir.Node) -> Activation | None:
         cast = _made_by(one, "Cast")
         found = _positive(_input(cast)) if cast is not None else None
         if found is not None and found[1] and found[0] is other:
-            return Activation("relu", "x · (x > 0)", found[0], _POSITIVE, general=True)
+            return Activation("relu", "x · (x > 0)", found[0], flat.RECTIFIED, general=True)
     return None
 
 
 def _sigmoid(node: ir.Node) -> Activation | None:
     value = _input(node)
     if value is not None and _consumed_with(node, "Mul", value):
-        return Activation("silu", "x · Sigmoid(x)", value, _SILU)
-    return _fixed("sigmoid", (-_SIGMOID, _SIGMOID))(node)
+        return Activation("silu", "x · Sigmoid(x)", value, flat.silu())
+    return _fixed("sigmoid", flat.SIGMOID)(node)
 
 
 def _swish(default: float) -> Callable[[ir.Node], Activation | None]:
@@ -245,7 +237,7 @@ def _swish(default: float) -> Callable[[ir.Node], Activation | None]:
 
     def rule(node: ir.Node) -> Activation | None:
         alpha = _float(node, "alpha", default)
-        return _fixed("silu", (_SILU[0] / alpha, math.inf) if alpha > 0 else _NONE)(node)
+        return _fixed("silu", flat.silu(alpha))(node)
 
     return rule
 
@@ -263,13 +255,13 @@ def _hard_sigmoid(node: ir.Node) -> Activation | None:
 def _tanh(node: ir.Node) -> Activation | None:
     softplus = _made_by(_input(node), "Softplus")
     if softplus is not None and _consumed_with(node, "Mul", _input(softplus)):
-        return _fixed("mish", _MISH)(softplus)
+        return _fixed("mish", flat.MISH)(softplus)
     scaled = _made_by(_with_constant(_made_by(_input(node), "Mul"), math.sqrt(2 / math.pi)), "Add")
     if scaled is not None:
         for one, other in (scaled.inputs, scaled.inputs[::-1]):
             if one is not None and one in _near(other):
-                return Activation("gelu", "GELU by Tanh", one, _GELU)
-    return _fixed("tanh", (-_TANH, _TANH))(node)
+                return Activation("gelu", "GELU by Tanh", one, flat.GELU)
+    return _fixed("tanh", flat.TANH)(node)
 
 
 def _near(value: ir.Value | None, steps: int = 3) -> set[ir.Value]:
@@ -286,18 +278,18 @@ def _erf(node: ir.Node) -> Activation | None:
     division = _made_by(_input(node), "Div")
     if division is not None and _is(_input(division, 1), math.sqrt(2)):
         value = _input(division)
-    return None if value is None else Activation("gelu", "GELU by Erf", value, _GELU)
+    return None if value is None else Activation("gelu", "GELU by Erf", value, flat.GELU)
 
 
 def _softplus(node: ir.Node) -> Activation | None:
     tanh = {user for user, _ in node.outputs[0].uses() if user.op_type == "Tanh"}
     if any(_consumed_with(user, "Mul", _input(node)) for user in tanh):
         return None  # Mish, whose heart is the Tanh
-    return _fixed("softplus", (_SOFTPLUS, math.inf))(node)
+    return _fixed("softplus", flat.softplus())(node)
 
 
 _RULES: dict[str, Callable[[ir.Node], Activation | None]] = {
-    "Relu": _fixed("relu", _POSITIVE),
+    "Relu": _fixed("relu", flat.RECTIFIED),
     "LeakyRelu": _leaky,
     "PRelu": _prelu,
     "ThresholdedRelu": _threshold,
@@ -308,16 +300,16 @@ _RULES: dict[str, Callable[[ir.Node], Activation | None]] = {
     "Sigmoid": _sigmoid,
     "Tanh": _tanh,
     "HardSigmoid": _hard_sigmoid,
-    "HardSwish": _fixed("hardswish", (-3.0, math.inf)),
+    "HardSwish": _fixed("hardswish", flat.HARDSWISH),
     "Softplus": _softplus,
-    "Softsign": _fixed("softsign", (-9.0, 9.0)),  # 1 / (1 + |x|)²
+    "Softsign": _fixed("softsign", flat.SOFTSIGN),
     "Elu": _elu,
     "Celu": _celu,
-    "Selu": _fixed("selu", (math.log(0.01), math.inf)),
+    "Selu": _fixed("selu", flat.elu()),
     "Erf": _erf,
-    "Gelu": _fixed("gelu", _GELU),
-    "FastGelu": _fixed("gelu", _GELU),
+    "Gelu": _fixed("gelu", flat.GELU),
+    "FastGelu": _fixed("gelu", flat.GELU),
     "QuickGelu": _swish(1.702),
     "Swish": _swish(1.0),
-    "Mish": _fixed("mish", _MISH),
+    "Mish": _fixed("mish", flat.MISH),
 }

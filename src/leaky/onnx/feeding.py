@@ -94,7 +94,8 @@ class Inputs:
         ):
             takes = ", ".join("N" if dim is None else str(dim) for dim in dims or [])
             raise ValueError(f"{shown} has the shape {array.shape}; the model takes ({takes})")
-        return np.ascontiguousarray(array, wanted) if array.ndim else array.astype(wanted)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is beyond becomes infinite, and is found as such
+            return np.ascontiguousarray(array, wanted) if array.ndim else array.astype(wanted)
 
     def _dims(self, name: str) -> list[int | None] | None:
         """Return the dimensions that an input has to have; some exporters write -1 for any."""

@@ -125,7 +125,11 @@ def capped(max_memory: int | None) -> Iterator[None]:
     try:
         yield
     finally:
-        _serve(1 << 20)  # in the place of the one that served, which goes with its last session
+        _serve(_UNBOUNDED)  # in the place of the one that served, which goes with its last session
+
+
+# As ONNX Runtime takes it: none can be taken away again, and other sessions of the process may want one.
+_UNBOUNDED = 0
 
 
 def _serve(size: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from leaky.evidence import Evidence, Site, batch_statistics_of
+from leaky.evidence import Evidence, Site, Slope, batch_statistics_of, slopes_of_units
 from leaky.onnx import reading, shapes
 from leaky.onnx.feeding import Feed, Inputs
 from leaky.onnx.hiding import hidden, some
@@ -145,7 +145,8 @@ class _Watcher:
         if found.activation.threshold:
             x = x - found.activation.threshold
         if found.name not in self.seen.sites:
-            site = _site(found, x.shape, axis, apart=len(x) == real)
+            slope = _slope(found, output, layout, samples)
+            site = _site(found, x.shape, axis, slope, apart=len(x) == real)
             self.seen.sites[found.name] = site, Evidence(site.units)
         site, evidence = self.seen.sites[found.name]
         if site.units != (1 if site.axis is None or axis is None else x.shape[axis]):
@@ -165,7 +166,20 @@ def _nbytes(output: Output) -> int:
     return sum(array.nbytes for array in output) if isinstance(output, list) else output.nbytes
 
 
-def _site(found: Found, shape: tuple[int, ...], axis: int | None, apart: bool) -> Site:
+def _slope(found: Found, output: Output, layout: Layout, samples: int) -> Slope:
+    """Return the negative slope, or that of each unit, by where the slopes come to lie in what came out of a run."""
+    slope = found.activation.slope
+    if not isinstance(slope, np.ndarray):
+        return slope
+    spread = (
+        [np.broadcast_to(slope, each.shape) for each in output]
+        if isinstance(output, list)
+        else np.broadcast_to(slope, output.shape)
+    )
+    return slopes_of_units(*arranged(spread, found.flow.axis, layout, samples))
+
+
+def _site(found: Found, shape: tuple[int, ...], axis: int | None, slope: Slope, apart: bool) -> Site:
     """Describe a site whose pre-activation has this shape, the samples on axis 0 and told apart, or not."""
     activation, flow = found.activation, found.flow
     notes = {
@@ -184,7 +198,7 @@ def _site(found: Found, shape: tuple[int, ...], axis: int | None, apart: bool) -
         units=1 if axis is None else shape[axis],
         axis=axis,
         shape=tuple(shape[1:]),
-        slope=activation.slope,
+        slope=slope,
         limits=activation.limits,
         fed_by=flow.layer,
         judged=judged,

@@ -54,7 +54,7 @@ def _table(check: Check) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("active", no_wrap=True)
     for name, seen in check.judged.items():
-        table.add_row(words.shorten(name, _NAME), *_row(seen))
+        table.add_row(Text(words.shorten(name, _NAME)), *_row(seen))  # a name in brackets is no markup
     return table
 
 

@@ -42,7 +42,7 @@ def _table(comparison: Comparison) -> Table:
     table.add_column("activation", overflow="fold")
     against = comparison.baseline if len(comparison.baseline) <= 7 else "baseline"
     for heading in (metric, f"− {against}", "95 % interval", "dead, %"):
-        table.add_column(heading, justify="right")
+        table.add_column(Text(words.plain(heading)), justify="right")
     table.add_column("verdict")
     verdicts = {v.activation: v for v in comparison.verdicts}
     for arm in arms(comparison):
@@ -52,12 +52,13 @@ def _table(comparison: Comparison) -> Table:
 
 def _row(comparison: Comparison, arm: Arm, verdict: Verdict | None) -> list[Text | str]:
     metric = comparison.metric
+    name = Text(words.plain(arm.activation))
     score = words.spread(arm.mean, arm.deviation, metric).removesuffix(" %") if arm.scores else "diverged"
     dead = words.share(arm.dead).removesuffix(" %") if rectifies(arm.activation) else words.NOTHING
     if verdict is None:
-        return [arm.activation, score, "", "", dead, "baseline"]
+        return [name, score, "", "", dead, "baseline"]
     ends = [words.difference(end, metric, unit=False) for end in (verdict.low, verdict.high)]
     interval = " to ".join(ends) if verdict.low is not None else words.NOTHING
     word = f"{verdict.word} ({verdict.diverged} diverged)" if verdict.diverged else verdict.word
     difference = words.difference(verdict.difference, metric, unit=False)
-    return [arm.activation, score, difference, interval, dead, Text(word, style=_STYLE[verdict.word])]
+    return [name, score, difference, interval, dead, Text(word, style=_STYLE[verdict.word])]

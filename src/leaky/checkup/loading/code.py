@@ -6,12 +6,13 @@ import importlib
 import re
 import sys
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from leaky.checkup.loading.problem import LoadingError, existing, quoted
-from leaky.user_code import in_one_line, run_file
+from leaky.user_code import in_one_line, lend, lent, run_file
 
 _SPEC = re.compile(r"(?P<where>.+\.py|[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)")
 
@@ -21,11 +22,20 @@ def is_code(spec: str) -> bool:
     return _SPEC.fullmatch(spec) is not None
 
 
-def named(argument: str, spec: str, trust: bool) -> tuple[str, Any]:
-    """Return what the text names, for messages, and the thing itself. This runs the file, or imports the module.
+class Named(NamedTuple):
+    """What a text names."""
+
+    #: for messages
+    what: str
+    thing: Any
+    module: ModuleType
+
+
+def named(argument: str, spec: str, trust: bool) -> Named:
+    """Return what the text names. This runs the file, or imports the module.
 
     Args:
-        argument: for messages, ``"model"`` or ``"data"``.
+        argument: for messages, ``"model"``, ``"data"`` or ``"task"``.
         spec: a text of which :func:`is_code` is true.
         trust: run a file that lies outside the import path; and look for modules in the current folder too.
 
@@ -39,7 +49,7 @@ def named(argument: str, spec: str, trust: bool) -> tuple[str, Any]:
     module = load(argument, where, trust)
     if not hasattr(module, name):
         raise LoadingError(f"{argument}: {where!r} defines no {name!r}; expected one of its names")
-    return f"{argument}: {name!r} of {where!r}", getattr(module, name)
+    return Named(f"{argument}: {name!r} of {where!r}", getattr(module, name), module)
 
 
 def _from_file(argument: str, where: str, trust: bool) -> ModuleType:
@@ -61,17 +71,28 @@ def _run(path: Path, _changed: int, _size: int) -> ModuleType:
 
 
 def _importable(path: Path) -> bool:
-    """Return whether Python would find the file by ``import``: in a folder of the path, or in a package in one."""
-    outermost = next((folder for folder in path.parents if not (folder / "__init__.py").is_file()), None)
-    return outermost in {Path(entry).resolve() for entry in sys.path}
+    """Return whether Python would find the file by ``import``, had no file been trusted before."""
+    return _outermost(path) in {Path(entry).resolve() for entry in sys.path if entry not in lent}
+
+
+def _outermost(path: Path) -> Path | None:
+    """Return the folder that has to be on the import path for the file to be found, maybe in a package."""
+    return next((folder for folder in path.parents if not (folder / "__init__.py").is_file()), None)
 
 
 def _from_import_path(argument: str, where: str, trust: bool) -> ModuleType:
-    here = str(Path.cwd())
-    if trust and here not in sys.path:
-        sys.path.append(here)
-    return in_one_line(
-        f"{argument}: the module {quoted(where)} cannot be imported",
-        lambda: importlib.import_module(where),
-        LoadingError,
-    )
+    if trust:
+        lend(Path.cwd(), last=True)
+    what = f"{argument}: the module {quoted(where)}"
+    if not trust and in_one_line(f"{what} cannot be found", partial(_lies_in_lent, where), LoadingError):
+        raise LoadingError(f"{what} would be run, and is not on the import path; expected --trust with it")
+    return in_one_line(f"{what} cannot be imported", partial(importlib.import_module, where), LoadingError)
+
+
+def _lies_in_lent(module: str) -> bool:
+    """Return whether a module would be found only for a file that was trusted before. Nothing is imported for it."""
+    top = module.partition(".")[0]
+    spec = sys.modules[top].__spec__ if top in sys.modules else find_spec(top)
+    places = [spec.origin, *(spec.submodule_search_locations or ())] if spec is not None else []
+    paths = [Path(place).resolve() for place in places if place]
+    return any(str(_outermost(path)) in lent and not _importable(path) for path in paths)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from leaky.checkup.batch_size import OF_A_DATA_SET, batch_size_for
+from leaky.checkup.batch_size import batch_size_for, checked_size
+from leaky.checkup.batches import count_of, cut
 from leaky.checkup.loading.archive import members, open_member
 from leaky.checkup.loading.code import is_code, named
 from leaky.checkup.loading.memory import check_size, default_memory
@@ -54,8 +53,8 @@ def load_data(
     """Return the data that a text names, in batches.
 
     Files are read while the batches are gone through, never more than a batch at a time (but arrays in Fortran's order
-    whole). Their arrays have the samples along the first axis. Inputs that are floats of any size, booleans or bytes come as
-    float32, other integers as int64; targets ``y`` as float32 or, if they are integers or booleans, int64.
+    whole). Their arrays have the samples along the first axis, and come in the type that they are stored in: the check
+    knows what the model takes.
 
     Args:
         spec: one of
@@ -74,8 +73,7 @@ def load_data(
         LoadingError: a :class:`ValueError` of one line; there are no such data, they are damaged, too large, or no numbers, or
             the user's code fails. Going through the batches raises it too, where the damage is found only then.
     """
-    if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
-        raise LoadingError(f"batch_size: {batch_size!r}; expected a whole number of at least 1")
+    batch_size = checked_size(batch_size, LoadingError)
     if is_code(spec):
         return _from_code(spec, batch_size, trust)
     max_memory = default_memory() if max_memory is None else max_memory
@@ -165,22 +163,18 @@ def _batches(
 
     def start() -> Iterator[Any]:
         for values in zip(*(batches(parts, batch_size) for parts in arrays.values()), strict=True):
-            yield combine({name: _converted(v, name == targets) for name, v in zip(arrays, values, strict=True)})
+            yield combine(dict(zip(arrays, map(_native, values), strict=True)))
 
     return Batches(spec, start, math.ceil(samples / batch_size), samples)
 
 
-def _converted(values: NDArray[Any], targets: bool) -> NDArray[Any]:
-    """Return a copy in one of the two types that networks take: float32, and int64 for token ids and classes."""
-    kind, size = values.dtype.kind, values.dtype.itemsize
-    whole = kind != "f" if targets else kind in "ui" and size > 1
-    # What is beyond float32 becomes infinite, and is found as such; a signalling NaN is a NaN.
-    with np.errstate(over="ignore", invalid="ignore"):
-        return values.astype(np.int64 if whole else np.float32)
+def _native(values: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy that may be written to, its bytes in the machine's own order."""
+    return values.astype(values.dtype.newbyteorder("="))
 
 
 def _from_code(spec: str, batch_size: int | None, trust: bool) -> Batches:
-    name, thing = named("data", spec, trust)
+    name, thing, _ = named("data", spec, trust)
 
     def make() -> Any:
         calls = callable(thing) and not isinstance(thing, Iterable)
@@ -189,12 +183,12 @@ def _from_code(spec: str, batch_size: int | None, trust: bool) -> Batches:
     made = make()
     if hasattr(made, "shape"):
         return _from_array(spec, name, made, batch_size)
-    loader = _cut(made, batch_size)
+    loader, _ = cut(made, batch_size)
     if not isinstance(loader, Iterable) or isinstance(loader, Mapping | str | bytes):
         raise LoadingError(f"{name} is of type {type(made).__name__}; expected an iterable of batches")
     if isinstance(loader, Iterator):
         return Batches(spec, _afresh(name, loader, make))
-    return Batches(spec, partial(_told, name, loader), _length(loader))
+    return Batches(spec, partial(_told, name, loader), count_of(loader))
 
 
 def _from_array(spec: str, name: str, array: Any, batch_size: int | None) -> Batches:
@@ -204,14 +198,6 @@ def _from_array(spec: str, name: str, array: Any, batch_size: int | None) -> Bat
     batch_size = batch_size or batch_size_for([array])
     pieces = range(0, samples, batch_size)
     return Batches(spec, lambda: (array[i : i + pieces.step] for i in pieces), len(pieces), samples)
-
-
-def _cut(made: Any, batch_size: int | None) -> Any:
-    """Return a PyTorch data set, which gives one sample after the other, as a loader of batches; others as they are."""
-    torch_data = sys.modules.get("torch.utils.data")
-    if torch_data is not None and isinstance(made, torch_data.Dataset):
-        return torch_data.DataLoader(made, batch_size or OF_A_DATA_SET)
-    return made
 
 
 def _afresh(name: str, first: Iterator[Any], make: Callable[[], Any]) -> Callable[[], Iterator[Any]]:
@@ -235,11 +221,3 @@ def _told(name: str, source: Iterable[Any]) -> Iterator[Any]:
     batches = in_one_line(f"{name} failed", partial(iter, source), LoadingError)
     while (batch := in_one_line(f"{name} failed", partial(next, batches, end), LoadingError)) is not end:
         yield batch
-
-
-def _length(loader: Iterable[Any]) -> int | None:
-    """Return the number of batches; a DataLoader of a stream has a length that fails."""
-    try:
-        return len(loader) if isinstance(loader, Sized) else None
-    except (TypeError, NotImplementedError):
-        return None

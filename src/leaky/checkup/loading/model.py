@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leaky.checkup.loading.code import is_code, named
 from leaky.checkup.loading.memory import check_size, default_memory
@@ -82,8 +83,10 @@ def load_model(
     return made
 
 
-def load_factory(spec: str, *, trust: bool = False) -> Callable[[], nn.Module]:
+def load_factory(spec: str, *, trust: bool = False) -> Callable[..., nn.Module]:
     """Return the function that a text names, which makes a fresh network each time it is called.
+
+    It takes the arguments that the user's own takes, such as an activation.
 
     Args:
         spec: ``file.py:name`` or ``package.module:name``.
@@ -97,14 +100,15 @@ def load_factory(spec: str, *, trust: bool = False) -> Callable[[], nn.Module]:
 
     if not is_code(spec):
         raise LoadingError(f"model: {spec!r}; expected file.py:factory or package.module:factory")
-    what, thing = named("model", spec, trust)
+    what, thing, _ = named("model", spec, trust)
     if isinstance(thing, nn.Module) or not callable(thing):
         raise LoadingError(
             f"{what} is of type {type(thing).__name__}; expected a function that makes a torch.nn.Module"
         )
 
-    def make() -> nn.Module:
-        made = in_one_line(f"{what} failed", thing, LoadingError)
+    @wraps(thing, updated=())
+    def make(*arguments: Any) -> nn.Module:
+        made = in_one_line(f"{what} failed", partial(thing, *arguments), LoadingError)
         if not isinstance(made, nn.Module):
             raise LoadingError(f"{what} returned an object of type {type(made).__name__}; expected a torch.nn.Module")
         return made
@@ -115,5 +119,5 @@ def load_factory(spec: str, *, trust: bool = False) -> Callable[[], nn.Module]:
 def _network(spec: str, trust: bool) -> nn.Module:
     from torch import nn
 
-    _, thing = named("model", spec, trust)
+    thing = named("model", spec, trust).thing
     return thing if isinstance(thing, nn.Module) else load_factory(spec, trust=trust)()

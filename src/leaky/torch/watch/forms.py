@@ -9,20 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
+from leaky import flat
+
 #: an operation's arguments, by the names of its schema; those left at their default are missing
 Arguments = dict[str, Any]
-
-_ALL = (-math.inf, math.inf)
-_RECTIFIED = (0.0, math.inf)
-
-# At and beyond these pre-activations the derivative is at most 1 % of its maximum.
-_SIGMOID = 5.9865
-_TANH = 2.9933
-_ELU = math.log(0.01)
-_SOFTPLUS = math.log(0.01 / 0.99)
-_SILU = -6.1430
-_MISH = -6.1588
-_GELU = -3.0217
 
 _SELU = (1.6732632423543772, 1.0507009873554805)
 
@@ -33,7 +23,7 @@ class Form:
 
     kind: str
     form: str
-    limits: tuple[float, float]
+    limits: flat.Limits
     slope: float | Tensor | None = None
     #: its pre-activation is what exceeds this
     threshold: float = 0.0
@@ -49,22 +39,22 @@ class Form:
 
 def relu(form: str) -> Form:
     """Return a ReLU that is written as a maximum with 0."""
-    return Form("relu", form, _RECTIFIED, doubtful=True)
+    return Form("relu", form, flat.RECTIFIED, doubtful=True)
 
 
 def leaky(form: str, slope: float | Tensor) -> Form:
     """Return a leaky ReLU that is written out."""
-    return Form("leaky_relu", form, _RECTIFIED if isinstance(slope, float) and slope == 0 else _ALL, slope)
+    return Form("leaky_relu", form, flat.RECTIFIED if isinstance(slope, float) and slope == 0 else flat.NOWHERE, slope)
 
 
 def gated(kind: str, form: str) -> Form:
     """Return a SiLU, GELU or Mish that is written out."""
-    return Form(kind, form, ({"silu": _SILU, "gelu": _GELU, "mish": _MISH}[kind], math.inf))
+    return Form(kind, form, {"silu": flat.silu(), "gelu": flat.GELU, "mish": flat.MISH}[kind])
 
 
 def swish(rate: float) -> Form:
     """Return a SiLU of ``rate * x``, over ``rate``."""
-    return Form("silu", f"x * sigmoid({rate:g} * x)", (_SILU / rate, math.inf))
+    return Form("silu", f"x * sigmoid({rate:g} * x)", flat.silu(rate))
 
 
 def _hardtanh(form: str, low: float, high: float) -> Form:
@@ -91,8 +81,8 @@ def _threshold(given: Arguments) -> Form:
     low, value = given["threshold"], given["value"]
     form = f"threshold({low:g}, {value:g})"
     if low == value == 0:
-        return Form("relu", form, _RECTIFIED)
-    return Form("threshold", form, _RECTIFIED, threshold=float(low))
+        return Form("relu", form, flat.RECTIFIED)
+    return Form("threshold", form, flat.RECTIFIED, threshold=float(low))
 
 
 def _leaky_relu(given: Arguments) -> Form:
@@ -100,39 +90,36 @@ def _leaky_relu(given: Arguments) -> Form:
 
 
 def _prelu(given: Arguments) -> Form:
-    return Form("prelu", "prelu", _ALL, given["weight"])
+    return Form("prelu", "prelu", flat.NOWHERE, given["weight"])
 
 
 def _rrelu(given: Arguments) -> Form:
     slope = (float(given.get("lower", 0.125)) + float(given.get("upper", 1 / 3))) / 2
-    return Form("rrelu", "rrelu", _ALL, slope)
+    return Form("rrelu", "rrelu", flat.NOWHERE, slope)
 
 
 def _elu(given: Arguments) -> Form:
     alpha, scale, rate = (float(given.get(name, 1.0)) for name in ("alpha", "scale", "input_scale"))
     kind = "selu" if (alpha, scale) == _SELU else "elu"
-    steepest = max(1.0, alpha * rate)
-    return Form(
-        kind, kind, (math.log(0.01 * steepest / (alpha * rate)) / rate if alpha * rate > 0 else -math.inf, math.inf)
-    )
+    return Form(kind, kind, flat.elu(alpha, rate))
 
 
 def _celu(given: Arguments) -> Form:
-    return Form("celu", "celu", (_ELU * float(given.get("alpha", 1.0)), math.inf))
+    return Form("celu", "celu", flat.celu(float(given.get("alpha", 1.0))))
 
 
 def _softplus(given: Arguments) -> Form:
-    return Form("softplus", "softplus", (_SOFTPLUS / float(given.get("beta", 1)), math.inf))
+    return Form("softplus", "softplus", flat.softplus(float(given.get("beta", 1))))
 
 
-def _fixed(kind: str, low: float, high: float) -> Callable[[Arguments], Form]:
-    form = Form(kind, kind, (low, high))
+def _fixed(kind: str, where: flat.Limits) -> Callable[[Arguments], Form]:
+    form = Form(kind, kind, where)
     return lambda given: form
 
 
 #: by the name of the operation, without the "_" of those in place; the pre-activation is the first argument
 FORMS: dict[str, Callable[[Arguments], Form | None]] = {
-    "relu": _fixed("relu", *_RECTIFIED),
+    "relu": _fixed("relu", flat.RECTIFIED),
     "clamp": _clamp,
     "clamp_min": _clamp_min,
     "threshold": _threshold,
@@ -142,13 +129,13 @@ FORMS: dict[str, Callable[[Arguments], Form | None]] = {
     "rrelu_with_noise": _rrelu,
     "elu": _elu,
     "celu": _celu,
-    "gelu": _fixed("gelu", _GELU, math.inf),
-    "silu": _fixed("silu", _SILU, math.inf),
-    "mish": _fixed("mish", _MISH, math.inf),
+    "gelu": _fixed("gelu", flat.GELU),
+    "silu": _fixed("silu", flat.silu()),
+    "mish": _fixed("mish", flat.MISH),
     "softplus": _softplus,
-    "hardswish": _fixed("hardswish", -3.0, math.inf),
-    "sigmoid": _fixed("sigmoid", -_SIGMOID, _SIGMOID),
-    "hardsigmoid": _fixed("hardsigmoid", -3.0, 3.0),
-    "log_sigmoid_forward": _fixed("logsigmoid", -math.inf, -_SOFTPLUS),
-    "tanh": _fixed("tanh", -_TANH, _TANH),
+    "hardswish": _fixed("hardswish", flat.HARDSWISH),
+    "sigmoid": _fixed("sigmoid", flat.SIGMOID),
+    "hardsigmoid": _fixed("hardsigmoid", flat.HARDSIGMOID),
+    "log_sigmoid_forward": _fixed("logsigmoid", flat.LOGSIGMOID),
+    "tanh": _fixed("tanh", flat.TANH),
 }

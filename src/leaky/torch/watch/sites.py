@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Size, Tensor, nn
+from torch import Size, Tensor, broadcast_shapes, nn
 
-from leaky.evidence import Evidence, Site
+from leaky.evidence import Evidence, Site, Slope, slopes_of_units
 from leaky.torch.watch.forms import Form
 from leaky.torch.watch.labels import Label, Layout, along, layout
 from leaky.torch.watch.names import Names
@@ -83,7 +84,9 @@ class Sites:
         if form.threshold:
             x = x - form.threshold
         if key not in self._found:
-            self._found[key] = self._new(place, form, origin, tuple(x.shape[1:]), line), Evidence(place.units)
+            slope = _slope(form.slope, written.x.shape, place.layout)
+            site = self._new(place, form, origin, tuple(x.shape[1:]), slope, line)
+            self._found[key] = site, Evidence(place.units)
         pair = self._found[key]
         if pair is None:
             return None
@@ -95,7 +98,7 @@ class Sites:
         if len(self._places) > _REMEMBERED:
             self._places.clear()
         units = origin.units
-        slopes = len(_numbers(form.slope))
+        slopes = form.slope.numel() if isinstance(form.slope, Tensor) else 1
         if units is None and slopes > 1 and len(shape) > 1 and shape[1] == slopes:
             units = along(shape, 1)
         samples, note = self._samples_of(origin, shape)
@@ -124,8 +127,9 @@ class Sites:
             return (self._samples, total // self._samples), ""
         return (1, total), "its samples could not be told apart: each batch is taken for one"
 
-    def _new(self, place: _Place, form: Form, origin: Origin, shape: tuple[int, ...], line: str | None) -> Site:
-        slopes = _numbers(form.slope)
+    def _new(
+        self, place: _Place, form: Form, origin: Origin, shape: tuple[int, ...], slope: Slope, line: str | None
+    ) -> Site:
         judged, note = _judged(form, origin)
         if place.layout.axis is None and judged:
             note = _joined(note, "the axis of its units could not be told: it is taken as one unit")
@@ -137,7 +141,7 @@ class Sites:
             units=place.units,
             axis=place.layout.axis,
             shape=shape,
-            slope=slopes[0] if len(slopes) == 1 else slopes or None,
+            slope=slope,
             limits=form.limits,
             fed_by=origin.layer,
             alone=origin.alone,
@@ -172,11 +176,16 @@ def _is_bare(module: nn.Module) -> bool:
     return next(module.parameters(), None) is None and next(module.children(), None) is None
 
 
-def _numbers(slope: float | Tensor | None) -> tuple[float, ...]:
-    """Return the slopes of a form as numbers."""
-    if isinstance(slope, Tensor):
-        return tuple(slope.detach().double().flatten().tolist())
-    return () if slope is None else (slope,)
+def _slope(slope: float | Tensor | None, shape: Size, layout: Layout) -> Slope:
+    """Return the negative slope of a form as a site has it, for a pre-activation of this shape."""
+    if not isinstance(slope, Tensor):
+        return slope
+    slopes = slope.detach().double().cpu()
+    if slopes.numel() == 1:
+        return slopes.item()
+    if broadcast_shapes(slopes.shape, shape) != shape:  # each pre-activation gets several
+        return math.nan
+    return slopes_of_units(layout(slopes.expand(shape)).numpy(), layout.axis)
 
 
 def _judged(form: Form, origin: Origin) -> tuple[bool, str]:

@@ -6,7 +6,8 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +18,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from leaky.activation import Activation
+from leaky.checkup.errors import CheckError
+from leaky.checkup.feeding import Feed
+from leaky.checkup.finding import name_sites
+from leaky.checkup.result import json_types
 from leaky.function import real_slope
 from leaky.torch.randomness import random_state_kept, seed_all
+from leaky.user_code import in_one_line
+from leaky.wording import plain
 
 if TYPE_CHECKING:
     from leaky.evidence import Evidence, Site
@@ -82,6 +89,8 @@ class AtBirth:
     #: inputs that each network was tried on
     samples: int
     births: tuple[Birth, ...]
+    #: what else is to be known
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, slope: float) -> Birth:
         """Return what was found for a slope."""
@@ -90,13 +99,18 @@ class AtBirth:
                 return birth
         raise KeyError(slope)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON types, no NaN or infinity among them: those become None."""
+        plain: dict[str, Any] = json_types(asdict(self))
+        return plain
+
     def __repr__(self) -> str:
         lines = [f"<leaky.AtBirth: {self.networks:,} networks, {self.samples:,} inputs each; chance to be born dead"]
         lines += [
             f"  slope {b.slope:g}: a unit {b.unit}, a layer {b.layer}, the network {b.network}; variance {_drift(b)}"
             for b in self.births
         ]
-        return "\n".join(lines) + ">"
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)]) + ">"
 
 
 def _drift(birth: Birth) -> str:
@@ -140,42 +154,64 @@ def at_birth(
         factory: returns a fresh network. If it takes an argument it is given the activation, ``leaky_relu`` of the slope
             or ``relu`` for 0, as a :class:`leaky.Task`'s is. Else ReLU and LeakyReLU of the network are given the
             slope as it runs, and its weights stay as they were drawn: they are not scaled by the gain of the slope.
-        inputs: one batch, samples first; or a function that draws one for each network. NumPy floats become float32.
+            Rectifiers of other forms stay as they are; a note names them.
+        inputs: one batch, samples first; or a function that draws one for each network. Arrays become tensors as for
+            :func:`leaky.check`.
         networks: how many to build.
         slopes: negative slopes, each tried on the same networks.
         seed: the networks' seeds are this and those that follow.
         progress: called with the number of networks done, and of all, after each.
 
     Raises:
-        ValueError: there are no networks, slopes or inputs, or the factory draws the same weights whatever the seed.
+        ValueError: there are no networks, slopes or inputs, the factory or its network fails, or it draws the same weights
+            whatever the seed.
     """
     from leaky.torch.watch import watch
 
     if networks < 1:
-        raise ValueError(f"networks: {networks}; expected at least 1")
+        raise CheckError(f"networks: {networks}; expected at least 1")
     tallies = {real_slope(slope): _Tally() for slope in slopes}
     if not tallies:
-        raise ValueError("slopes: none; expected at least one")
+        raise CheckError("slopes: none; expected at least one")
     takes_activation = _takes_activation(factory)
     first: list[torch.Tensor] = []
     with random_state_kept(), torch.no_grad():
         for number in range(networks):
             for slope, tally in tallies.items():
                 seed_all((seed + number) % 2**32)  # the same network for each slope
-                network = _built(factory, slope if takes_activation else None)
+                build = partial(_built, factory, slope if takes_activation else None)
+                network = in_one_line("factory: it failed", build, CheckError)
                 weights = list(network.parameters())
                 if number == 1 and weights and _alike(weights, first):
-                    raise ValueError(
+                    raise CheckError(
                         "factory: it made the same weights twice; expected new ones each time, drawn without a seed of its own"
                     )
                 first = first or [weight.clone() for weight in weights]
-                x = _batch(inputs)
+                x = _batch(inputs, network)
                 with watch(network) as seen, nullcontext() if takes_activation else _Sloped(slope):
-                    output = network(x)
+                    output = in_one_line("factory: its network failed", partial(network, x), CheckError)
                 tally.add(seen.sites, output)
             if progress is not None:
                 progress(number + 1, networks)
-    return AtBirth(networks, len(x), tuple(tally.birth(slope) for slope, tally in tallies.items()))
+    births = tuple(tally.birth(slope) for slope, tally in tallies.items())
+    return AtBirth(networks, len(x), births, _notes(tallies))
+
+
+def _notes(tallies: dict[float, _Tally]) -> tuple[str, ...]:
+    """Name the rectifiers that did not take the slopes."""
+    others = dict.fromkeys(
+        plain(f"{layer.site.name} ({layer.site.form})")
+        for slope, tally in tallies.items()
+        for layer in tally.layers.values()
+        if not _took(layer.site, slope)
+    )
+    return (f"Not given these slopes, being no ReLU or LeakyReLU: {name_sites(list(others))}.",) if others else ()
+
+
+def _took(site: Site, slope: float) -> bool:
+    """Return whether a site has the slope, or is no rectifier."""
+    flat = site.limits[0] == 0
+    return site.slope == slope or (slope == 0 if flat else site.slope is None)
 
 
 def _alike(these: Sequence[torch.Tensor], those: Sequence[torch.Tensor]) -> bool:
@@ -203,15 +239,14 @@ def _built(factory: Callable[..., nn.Module], slope: float | None) -> nn.Module:
     return network
 
 
-def _batch(inputs: Inputs) -> Tensor:
+def _batch(inputs: Inputs, network: nn.Module) -> Tensor:
     """Return one batch of inputs."""
-    values = inputs() if callable(inputs) else inputs
-    if not isinstance(values, Tensor):
-        array = np.asarray(values)
-        values = torch.from_numpy(np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else None))
-    if values.dim() == 0 or len(values) == 0:
-        raise ValueError(f"inputs: shape {tuple(values.shape)}; expected at least one sample")
-    return values
+    drawn = in_one_line("inputs: they cannot be had", inputs, CheckError) if callable(inputs) else inputs
+    values = drawn if isinstance(drawn, Tensor) else np.asarray(drawn)
+    if not values.ndim or not len(values):
+        raise CheckError(f"inputs: shape {tuple(values.shape)}; expected at least one sample")
+    batch: Tensor = in_one_line("inputs: no numbers", partial(Feed(network).tensor, values), CheckError)
+    return batch
 
 
 class _Sloped(TorchDispatchMode):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from leaky import checkup
 from leaky.activation import Activation
-from leaky.checkup.at_birth import AtBirth, Chance, _chance, at_birth, born_dead_bound
+from leaky.checkup import CheckError
+from leaky.checkup.birth import AtBirth, Chance, _chance, at_birth, born_dead_bound
 
 TWO_SIDED = torch.tensor([[-1.0], [1.0]])  # without biases, all that tells inputs apart is their sign
 
@@ -128,6 +133,40 @@ def test_a_factory_of_activations_is_given_each() -> None:
     assert found[0.1].unit.value == 0
 
 
+class Function(nn.Module):
+    """A rectifier that is written as a function."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    ("activation", "note"),
+    [
+        (nn.ReLU6(), "act (nn.ReLU6)"),
+        (nn.Hardtanh(0, 2), "act (nn.Hardtanh)"),
+        (nn.Threshold(1.0, 0.0), "act (nn.Threshold)"),
+        (nn.PReLU(), "act (nn.PReLU)"),
+        (Function(lambda x: x.clamp(min=0)), "act (clamp(min=0))"),
+        (Function(lambda x: torch.where(x > 0, x, 0.3 * x)), "act (where(x > 0, x, slope * x))"),
+        (Function(lambda x: F.threshold(x, 0, 0)), "act (threshold(0, 0))"),
+        (nn.ReLU(), None),
+        (nn.LeakyReLU(0.3), None),
+        (nn.Tanh(), None),
+        (Function(F.relu), None),
+    ],
+)
+def test_rectifiers_that_do_not_take_the_slope_are_named(activation: nn.Module, note: str | None) -> None:
+    found = at_birth(lambda: Fated(activation, [-9, 9, 9]), X, networks=2, slopes=[0.0, 0.2])
+    expected = [] if note is None else [f"Not given these slopes, being no ReLU or LeakyReLU: {note}."]
+    assert found.to_dict()["notes"] == list(found.notes) == expected
+    assert (note is not None) == ("Not given these slopes" in repr(found))
+
+
 def test_slopes_see_the_same_networks_and_inputs() -> None:
     seen: list[tuple[float, float]] = []
 
@@ -188,22 +227,65 @@ def test_repr_and_progress() -> None:
         found[0.5]
 
 
+def test_json_has_no_infinity() -> None:
+    def huge() -> nn.Module:
+        layer = nn.Linear(1, 4)
+        nn.init.constant_(layer.weight, 1e38)
+        return nn.Sequential(layer, nn.ReLU(), nn.Linear(4, 4), nn.ReLU())
+
+    found = at_birth(huge, 10 * TWO_SIDED, networks=1)
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert (document["networks"], document["samples"]) == (1, 2)
+    first = document["births"][0]
+    assert first["unit"] == asdict(found[0.0].unit)
+    assert first["layers"][0]["variance"] is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         ({"networks": 0}, "networks: 0; expected at least 1"),
         ({"slopes": []}, "slopes: none; expected at least one"),
         ({"inputs": np.empty((0, 1))}, r"inputs: shape \(0, 1\); expected at least one sample"),
+        ({"inputs": np.array(3)}, r"inputs: shape \(\); expected at least one sample"),
+        ({"inputs": ["a"]}, "inputs: no numbers: TypeError: can't convert np.ndarray of type numpy.str_"),
+        (
+            {"inputs": lambda: 1 / 0},
+            r"inputs: they cannot be had: ZeroDivisionError: .* \(test_at_birth.py, line \d+\)",
+        ),
+        ({"inputs": np.ones((3, 2))}, "factory: its network failed: RuntimeError: mat1 and mat2 shapes cannot be"),
+        ({"factory": lambda: 1 / 0}, r"factory: it failed: ZeroDivisionError: .* \(test_at_birth.py, line \d+\)"),
+        ({"factory": lambda: 3}, "factory: it failed: AttributeError: 'int' object has no attribute 'train'"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, object], text: str) -> None:
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(CheckError, match=f"^{text}") as caught:
         at_birth(**{"factory": chain(2, 3), "inputs": TWO_SIDED, **arguments})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float16, ">f8"])
+def test_arrays_become_what_the_network_takes(dtype: str | type) -> None:
+    x = np.random.default_rng(0).integers(2, size=(30, 2)).astype(dtype)
+    found = at_birth(lambda: Fated(nn.ReLU(), [-9, 9, 9]).double(), x, networks=2, slopes=[0.0])[0.0]
+    assert found.unit.value == pytest.approx(1 / 3)
+    tokens = x.astype(np.int16)
+    assert (
+        at_birth(lambda: nn.Sequential(nn.Embedding(2, 3), nn.Linear(3, 4), nn.ReLU()), tokens, networks=2).samples
+        == 30
+    )
 
 
 def test_bad_bound() -> None:
     with pytest.raises(ValueError, match="width: 0; expected at least 1"):
         born_dead_bound(0, 3)
+
+
+def test_it_is_public() -> None:
+    assert (checkup.at_birth, checkup.AtBirth, checkup.born_dead_bound) == (at_birth, AtBirth, born_dead_bound)
+    assert {"at_birth", "AtBirth", "born_dead_bound"} <= set(checkup.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'at_death'"):
+        checkup.at_death  # noqa: B018
 
 
 def test_a_factory_with_a_seed_of_its_own_is_told() -> None:
