@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from leaky import wording
-from leaky.checkup.batch_size import OF_A_DATA_SET
-from leaky.checkup.batches import Batch, batches
+from leaky.checkup.batches import Batch
 from leaky.checkup.errors import CheckError
+from leaky.checkup.feeding import Call, Feed, batches_of, reached
 from leaky.checkup.layers import read_layer
 from leaky.checkup.losses import Loss, named_loss
 from leaky.checkup.result import Check
@@ -44,14 +43,12 @@ def check_network(
     progress: Progress,
 ) -> Check:
     """Run the network on the data and return what was seen; see :func:`leaky.check`."""
-    if isinstance(data, torch.utils.data.Dataset) and not isinstance(data, torch.utils.data.IterableDataset):
-        data, batch_size = torch.utils.data.DataLoader(data, batch_size or OF_A_DATA_SET), None
-    stream, total = batches(data, batch_size)
+    stream, total = batches_of(data, batch_size)
     model = unwrapped(model)  # watched, it would not run compiled, nor on many devices, anyway
     run = _Run(model, None if loss is None else named_loss(loss))
     with undisturbed(model):
         with watch(model, gradients=loss is not None) as seen, torch.set_grad_enabled(loss is not None):
-            for number, batch in enumerate(_reached(iter(stream))):
+            for number, batch in enumerate(reached(stream)):
                 in_one_line(f"data: batch {number} failed", partial(run, batch), CheckError)
                 progress(number + 1, total)
         if not run.samples:
@@ -68,6 +65,7 @@ def check_network(
         loss=loss is not None,
         trained=trained,
         input_range=span,
+        example=run.example,
     )
 
 
@@ -95,18 +93,6 @@ def _prove(
     return span
 
 
-def _reached(stream: Iterator[Batch]) -> Iterator[Batch]:
-    """Yield the batches that hold samples; what fails in the user's own loader is told in a line."""
-    end = Batch((), {})
-    number = 0
-    while (
-        batch := in_one_line(f"data: batch {number} cannot be had", partial(next, stream, end), CheckError)
-    ) is not end:
-        number += 1
-        if batch.samples:
-            yield batch
-
-
 @dataclass(frozen=True)
 class _Input:
     """The one tensor that a network takes."""
@@ -126,48 +112,33 @@ class _Run:
         self.inputs: Evidence | None = None
         #: None too where there are several, or of several shapes
         self.only_input: _Input | None = None
-        state = list(chain(model.parameters(), model.buffers()))
-        floating = (t for t in state if t.is_floating_point())
-        self._device = state[0].device if state else torch.device("cpu")
-        self._dtype = next(floating, torch.empty(0)).dtype
+        #: of the first batch
+        self.example: Call | None = None
+        self._feed = Feed(model)
         self._learned = [p for p in model.parameters() if p.requires_grad]
 
     def __call__(self, batch: Batch) -> None:
-        positional = [self._tensor(a) for a in batch.positional]
-        named = {name: self._tensor(a) for name, a in batch.named.items()}
-        self._note_inputs(positional, named)
+        call = self._feed(batch)
+        if not self.samples:
+            self.example = call.excerpt()
+        self._note_inputs(call)
         free = self.loss is not None and not self._learned
         if free:  # a gradient needs something to be taken by
-            positional = [a.detach().requires_grad_() if _is_floating(a) else a for a in positional]
-        output = self.model(*positional, **named)
+            positional = tuple(a.detach().requires_grad_() if _is_floating(a) else a for a in call.positional)
+            call = Call(positional, call.named)
+        output = call.on(self.model)
         if self.loss is not None:
-            moved = Batch(batch.positional, named, None if batch.target is None else self._target(batch.target))
-            by = [a for a in positional if _is_floating(a)] if free else self._learned
+            moved = Batch(
+                batch.positional, call.named, None if batch.target is None else self._feed.target(batch.target)
+            )
+            by = [a for a in call.positional if _is_floating(a)] if free else self._learned
             # Not backward(): that would add to the parameters' own gradients.
             torch.autograd.grad(self.loss(output, moved), by, allow_unused=True)
         self.samples += batch.samples
 
-    def _tensor(self, value: Any) -> Any:
-        """Return an array as a tensor where the network is; floats of NumPy, bytes and booleans in its own type."""
-        if isinstance(value, Tensor):
-            return value.to(self._device)
-        if not (hasattr(value, "dtype") and hasattr(value, "shape")):
-            return value
-        array = np.array(value)  # a copy: it may be read-only, or in a file
-        tensor = torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
-        number = tensor.is_floating_point() or tensor.dtype in (torch.uint8, torch.bool)
-        return tensor.to(self._device, self._dtype if number else None)
-
-    def _target(self, value: Any) -> Any:
-        """Return targets as a tensor: whole numbers are classes."""
-        if isinstance(value, Tensor) or not hasattr(value, "dtype"):
-            return value.to(self._device) if isinstance(value, Tensor) else value
-        tensor = torch.from_numpy(np.array(value))
-        return tensor.to(self._device, self._dtype if tensor.is_floating_point() else torch.int64)
-
-    def _note_inputs(self, positional: list[Any], named: dict[str, Any]) -> None:
+    def _note_inputs(self, call: Call) -> None:
         """Take in the statistics of the inputs, if there is one tensor of floats."""
-        floats = [a for a in (*positional, *named.values()) if _is_floating(a)]
+        floats = [a for a in call.tensors if _is_floating(a)]
         if len(floats) != 1:
             self.inputs = self.only_input = None
             return
@@ -175,7 +146,9 @@ class _Run:
         axis = 1 if x.ndim > 1 and x.shape[1] <= _MOST_CHANNELS else None
         units = 1 if axis is None else x.shape[1]
         only = (
-            _Input(tuple(x.shape[1:]), x.dtype, next(iter(named), None)) if len(positional) + len(named) == 1 else None
+            _Input(tuple(x.shape[1:]), x.dtype, next(iter(call.named), None))
+            if len(call.positional) + len(call.named) == 1
+            else None
         )
         if not self.samples:
             self.inputs, self.only_input = Evidence(units), only
