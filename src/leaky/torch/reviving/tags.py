@@ -109,8 +109,13 @@ def _moved(call: Call, tracer: Follower) -> list[Tags]:
 
 
 def _padded(call: Call, tracer: Follower) -> list[Tags]:
-    found = tracer.tags(call.given["self"])
-    return [None if found is None else torch.constant_pad_nd(found, call.given["pad"])]
+    found, (out,) = tracer.tags(call.given["self"]), call.outs
+    if found is None:
+        return [None]
+    axes = [axis for axis in range(out.ndim) if out.shape[axis] != found.shape[axis]]
+    if axes and torch.equal(kept := found.amin(dim=axes, keepdim=True), found.amax(dim=axes, keepdim=True)):
+        return [kept.expand(out.shape)]  # what is put beside a channel's own positions is a constant
+    return [torch.constant_pad_nd(found, call.given["pad"])]
 
 
 def _same(call: Call, tracer: Follower) -> list[Tags]:
