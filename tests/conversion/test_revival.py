@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -348,7 +348,7 @@ LEFT: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str, str]] = {
         lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 3)),
         VECTORS,
         "0",
-        "what feeds it could not be followed to one row of weights",
+        "no single row of weights makes it",
     ),
     "two activations": (
         lambda: Net(both_ways, a=nn.Linear(6, 8), b=nn.Linear(16, 3)),

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leaky.checkup import Check, Finding
-from leaky.checkup.finding import name_units
+from leaky.checkup.finding import name_sites, name_units
 from leaky.wording import counted, listing, plain, share
 
 if TYPE_CHECKING:
     import torch
 
-#: of which sites: a pattern on their names, a finding, or several of these
-Choice = str | Finding | Iterable[str | Finding]
+#: of which sites: a pattern on their names, a finding, a check, or several of these
+Choice = str | Finding | Check | Collection[str | Finding | Check]
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,8 @@ def revive(
         model: the ``torch.nn.Module`` that was checked, in whatever mode it is in.
         check: of :func:`leaky.check`, on data like those that the network is trained on.
         optimizer: what it remembers of the weights concerned is forgotten.
-        only: the sites whose units are revived: patterns on their names (``"features.*"``), findings of the check
-            (then their units alone), or a list of these. None: all.
+        only: which of the dead units: those of the sites whose names fit a pattern (``"features.*"``), those that a
+            finding names, those that are dead in another check too, or a list of such. None: all.
         data: of any form that :func:`leaky.check` takes, to draw on (the first batch) and to compare the outputs on
             (all of it). None: the few samples that the check has kept.
         batch_size: for data that are not in batches.
@@ -125,8 +126,9 @@ def revive(
             one, as it does when layers are made.
 
     Raises:
-        TypeError: ``model`` is not a ``torch.nn.Module``, or ``check`` not a check.
-        ValueError: the check is of another network, or there are no data; the data fail, as in a check.
+        TypeError: ``model`` is not a ``torch.nn.Module``, ``check`` not a check, or ``only`` none of its forms.
+        ValueError: the check is of another network, a pattern fits no site, or there are no data; or the network fails
+            on a batch, as in a check.
     """
     import torch
 
@@ -143,30 +145,44 @@ def revive(
 
 
 def _wanted(check: Check, only: Choice | None) -> tuple[dict[str, tuple[int, ...]], tuple[Unrevived, ...]]:
-    """Return the dead units that are chosen, by site, and those that are silent and need no reviving."""
-    choices = [None] if only is None else [only] if isinstance(only, str | Finding) else list(only)
-    for choice in choices:
-        if isinstance(choice, str) and not any(fnmatchcase(name, choice) for name in check.sites):
-            raise ValueError(f"only: {choice!r} is the name of no site; the check has {listing([*check.sites][:5])}, …")
+    """Return the dead units that are chosen, by site, and those that are silent and learn all the same."""
+    choices = _choices(check, only)
     wanted, left = {}, []
     for name, seen in check.judged.items():
-        chosen = np.logical_or.reduce([_choice(choice, name, seen.site.units) for choice in choices])
-        for units, reason in (
-            (seen.dead & chosen, "the axis of its units could not be told" if seen.site.axis is None else ""),
-            (seen.silent & seen.learns & chosen, "its negative slope lets it learn as it is"),
-        ):
-            numbers = tuple(np.flatnonzero(units).tolist())
-            if numbers and reason:
-                left.append(Unrevived(name, numbers, reason))
-            elif numbers:
-                wanted[name] = numbers
+        chosen = np.zeros(seen.site.units, bool)
+        for choice in choices:
+            chosen |= _chosen(choice, name, seen.site.units)
+        lost, slow = (
+            tuple(np.flatnonzero(units & chosen).tolist()) for units in (seen.dead, seen.silent & seen.learns)
+        )
+        if slow:
+            left.append(Unrevived(name, slow, "its negative slope lets it learn as it is"))
+        if lost and seen.site.axis is None:
+            left.append(Unrevived(name, lost, "the axis of its units could not be told"))
+        elif lost:
+            wanted[name] = lost
     return wanted, tuple(left)
 
 
-def _choice(choice: str | Finding | None, site: str, units: int) -> np.ndarray:
+def _choices(check: Check, only: Choice | None) -> list[str | Finding | Check]:
+    """Return the choices one by one."""
+    if only is None:
+        return ["*"]
+    choices: list[Any] = list(only) if isinstance(only, list | tuple | set) else [only]
+    for choice in choices:
+        if not isinstance(choice, str | Finding | Check):
+            raise TypeError(f"only: {choice!r}; expected a pattern of names, a finding, a check, or a list of these")
+        if isinstance(choice, str) and not any(fnmatchcase(name, choice) for name in check.sites):
+            raise ValueError(f"only: {choice!r} fits no site; the check has {name_sites([*check.sites])}")
+    return choices
+
+
+def _chosen(choice: str | Finding | Check, site: str, units: int) -> NDArray[np.bool_]:
     """Return which of a site's units are chosen."""
+    if isinstance(choice, Check):
+        return choice.sites[site].dead if site in choice.sites else np.zeros(units, bool)
     if isinstance(choice, Finding):
         chosen = np.zeros(units, bool)
         chosen[list(choice.units) or slice(None)] = choice.site in (None, site)
         return chosen
-    return np.full(units, choice is None or fnmatchcase(site, choice))
+    return np.full(units, fnmatchcase(site, choice))

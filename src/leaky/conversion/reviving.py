@@ -47,7 +47,7 @@ def revive_units(
         first = next(calls)
         traced = _on_batch(0, partial(trace, model, partial(first[1].copied().on, model), wanted))
         _hold_against(check, wanted, traced)
-        attempt = _Attempt(model, first[1], traced, seed)
+        attempt: _Attempt = _on_batch(0, partial(_Attempt, model, first[1], traced, seed))
         for number, (count, call) in enumerate(chain([first], calls)):
             if not attempt.units:
                 break

@@ -194,7 +194,7 @@ class _Following(TorchDispatchMode):
         tag = self._units.get((site, number), 0)
         maker = self._makers.get(tag, 0)
         if maker not in self._rows:
-            return "what feeds it could not be followed to one row of weights"
+            return "no single row of weights makes it: a residual sum, computed weights, or what is not followed"
         if maker in self._lost:
             return f"its pre-activation {self._lost[maker]}"
         if tag in self._lost:
