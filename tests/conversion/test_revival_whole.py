@@ -387,3 +387,18 @@ def test_nothing_is_half_done_if_no_unit_is_the_same(monkeypatch: pytest.MonkeyP
     state = state_of(net)
     assert not revive(net, leaky.check(net, x), data=x).revived
     assert same_state(net, state)
+
+
+def test_without_a_bias_the_draw_is_taken_that_is_nearest_to_half() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 40, bias=False), nn.ReLU(), nn.Linear(40, 3))
+    with torch.no_grad():
+        net[0].weight[:20] = -1.0
+    x = inputs().abs() + 0.5  # whose sum decides the sign of most draws
+    before = net(x)
+    revival = revive(net, leaky.check(net, x), data=x, only="1", seed=0)
+    (revived,) = revival.revived
+    assert set(range(20)) <= set(revived.units)
+    assert bits(net(x)).equal(bits(before))
+    active = leaky.check(net, x).sites["1"].evidence.share[list(revived.units)]
+    assert float(np.abs(active - 0.5).mean()) < 0.2  # about 0.4 for single draws
