@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import leaky
 from leaky.checkup import Check
 from leaky.conversion import reviving
-from leaky.conversion.revival import Revival, revive
+from leaky.conversion.revival import revive
 
 
 class Net(nn.Module):
@@ -222,14 +222,6 @@ def planted(build: Callable[[], nn.Module], shape: tuple[int, ...], *killed: str
     return Planted(model, x, leaky.check(model, x), model.eval()(x).detach())
 
 
-def units(revival: Revival) -> dict[str, tuple[int, ...]]:
-    return {each.site: each.units for each in revival.revived}
-
-
-def reasons(revival: Revival) -> dict[str, str]:
-    return {each.site: each.reason for each in revival.left}
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 def test_nothing_changes_and_the_units_learn_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     build, shape, killed = NETWORKS[name]
@@ -417,4 +409,17 @@ def test_what_cannot_be_silenced_is_left_with_the_reason(name: str) -> None:
     assert {1, 2} <= {unit for each in revival.left for unit in each.units}
     assert all(reason in each.reason for each in revival.left), revival
     assert all(value.equal(state[key]) for key, value in net.model.state_dict().items())
+    assert net.same()
+
+
+def test_of_two_dead_units_that_are_multiplied_one_is_revived() -> None:
+    def forward(net: Any, x: Tensor) -> Tensor:
+        y, z = torch.relu(net.a(x)), torch.relu(net.c(x))
+        return net.b(y * z) + net.d(z)
+
+    net = planted(lambda: Net(forward, **layers(c=nn.Linear(6, 8), d=nn.Linear(8, 3))), VECTORS, "a", "c")
+    revival = revive(net.model, net.check, data=net.x, seed=0)
+    assert [(each.site, each.units) for each in revival.revived] == [("relu()", (1, 2))]
+    assert [(each.site, each.units) for each in revival.left] == [("relu()[1]", (1, 2))]
+    assert revival.left[0].reason == "its output multiplies others"
     assert net.same()

@@ -402,3 +402,41 @@ def test_without_a_bias_the_draw_is_taken_that_is_nearest_to_half() -> None:
     assert bits(net(x)).equal(bits(before))
     active = leaky.check(net, x).sites["1"].evidence.share[list(revived.units)]
     assert float(np.abs(active - 0.5).mean()) < 0.2  # about 0.4 for single draws
+
+
+def test_biases_make_units_active_on_half_of_data_that_are_not_centred() -> None:
+    net, x = network(), inputs(200) + 3
+    revival = revive(net, leaky.check(net, x), data=x, only="1", seed=0)
+    active = leaky.check(net, x).sites["1"].evidence.share[list(revival.revived[0].units)]
+    assert active == pytest.approx(np.full(active.shape, 0.5), abs=0.01)
+    assert revival.revived[0].active == pytest.approx(0.5, abs=0.01)
+
+
+def test_weights_have_the_variance_of_he() -> None:
+    torch.manual_seed(0)
+    units, x = list(range(60)), torch.randn(4, 16, 8, 8)
+    for layer, terms in ((nn.Conv2d(16, 64, 3), 16 * 9), (nn.ConvTranspose2d(16, 64, 4, stride=2), 16 * 4)):
+        net = nn.Sequential(layer, nn.ReLU(), nn.Conv2d(64, 2, 1))
+        with torch.no_grad():
+            layer.bias[units] = -1000.0
+        assert revive(net, leaky.check(net, x), data=x, seed=0).revived
+        rows = layer.weight[units] if layer.weight.shape[0] == 64 else layer.weight[:, units]
+        assert float(rows.detach().var()) == pytest.approx(2 / terms, rel=0.05)
+
+
+class Noisy(nn.Module):
+    """Random in evaluation mode, too; and it overwrites its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = network()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.add_(torch.randn_like(x), alpha=0.1))
+
+
+def test_networks_that_draw_random_numbers_and_overwrite_their_input() -> None:
+    net, x = Noisy(), inputs()
+    kept = x.clone()
+    assert revive(net, leaky.check(net, x.clone()), data=x, only="net.1", seed=0).revived
+    assert x.equal(kept)
