@@ -440,3 +440,14 @@ def test_networks_that_draw_random_numbers_and_overwrite_their_input() -> None:
     kept = x.clone()
     assert revive(net, leaky.check(net, x.clone()), data=x, only="net.1", seed=0).revived
     assert x.equal(kept)
+
+
+def test_batches_of_one() -> None:
+    net, x = network(), inputs(20)
+    check = leaky.check(net, x)
+    before = net(x)
+    revival = revive(net, check, data=x, batch_size=1, only="1", seed=0)
+    assert {1, 2} <= set(revival.revived[0].units)
+    assert 0.3 < revival.revived[0].active < 0.7
+    assert revival.samples == 20
+    assert bits(net(x)).equal(bits(before))

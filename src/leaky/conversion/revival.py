@@ -119,8 +119,8 @@ def revive(
         optimizer: what it remembers of the weights concerned is forgotten.
         only: which of the dead units: those of the sites whose names fit a pattern (``"features.*"``), those that a
             finding names, those that are dead in another check too, or a list of such. None: all.
-        data: of any form that :func:`leaky.check` takes, to draw on (the first batch) and to compare the outputs on
-            (all of it). None: the few samples that the check has kept.
+        data: of any form that :func:`leaky.check` takes, to compare the outputs on. None: the few samples that the
+            check has kept. Weights are drawn on these, or on the first batch if that is larger.
         batch_size: for data that are not in batches.
         seed: for the draws, which then leave the global random state alone. None: PyTorch's global generator gives
             one, as it does when layers are made.

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from leaky.checkup import Check, CheckError, Seen
-from leaky.checkup.feeding import Call, calls_of
+from leaky.checkup.batches import Batch
+from leaky.checkup.feeding import Call, Feed, calls_of
 from leaky.conversion.revival import Revival, Revived, Unrevived
 from leaky.torch.randomness import random_state_kept
 from leaky.torch.reviving.parts import Unit
@@ -39,16 +40,15 @@ def revive_units(
 ) -> Revival:
     """Revive units; see :func:`leaky.revive`."""
     model = unwrapped(model)
-    calls = _calls(model, check, data, batch_size)
+    kept, calls = _calls(model, check, data, batch_size)
     if seed is None:
         seed = int(torch.randint(2**63 - 1, ()))
     samples = 0
     with undisturbed(model), torch.no_grad():
-        first = next(calls)
-        traced = _on_batch(0, partial(trace, model, partial(first[1].copied().on, model), wanted))
+        traced = _on_batch(0, partial(trace, model, partial(kept.copied().on, model), wanted))
         _hold_against(check, wanted, traced)
-        attempt: _Attempt = _on_batch(0, partial(_Attempt, model, first[1], traced, seed))
-        for number, (count, call) in enumerate(chain([first], calls)):
+        attempt: _Attempt = _on_batch(0, partial(_Attempt, model, kept, traced, seed))
+        for number, (count, call) in enumerate(calls):
             if not attempt.units:
                 break
             _on_batch(number, partial(attempt.compare, call, number))
@@ -60,18 +60,21 @@ def revive_units(
     return Revival(tuple(_revived(attempt)), tuple(reasons), samples if attempt.units else 0, tuple(notes))
 
 
-def _calls(model: nn.Module, check: Check, data: Any, batch_size: int | None) -> Iterator[tuple[int, Call]]:
-    """Return what to call the network with, each with its number of samples, of which there is one at least."""
+def _calls(
+    model: nn.Module, check: Check, data: Any, batch_size: int | None
+) -> tuple[Call, Iterator[tuple[int, Call]]]:
+    """Return what to draw on, the first batch or what the check has kept, and all batches with how many samples each has."""
+    example = check.example
+    kept = None if example is None else Feed(model)(Batch(example.positional, example.named))
     if data is None:
-        if check.example is None:
+        if kept is None:
             raise CheckError("data: None, and the check has kept no samples; expected data like those it was made on")
-        given: Iterator[tuple[int, Call]] = iter([(check.example.samples, check.example)])
-    else:
-        given = calls_of(model, data, batch_size)
-    first = next(given, None)
+        return kept, iter([(kept.samples, kept)])
+    calls = calls_of(model, data, batch_size)
+    first = next(calls, None)
     if first is None:
         raise CheckError("data: no samples; expected at least one")
-    return chain([first], given)
+    return max(kept or first[1], first[1], key=lambda call: call.samples), chain([first], calls)
 
 
 def _on_batch(number: int, run: Any) -> Any:
@@ -91,10 +94,10 @@ def _hold_against(check: Check, wanted: Mapping[str, Sequence[int]], traced: Tra
 class _Attempt:
     """New numbers for as many units as can have them, held against the old ones batch by batch."""
 
-    def __init__(self, model: nn.Module, first: Call, traced: Trace, seed: int) -> None:
+    def __init__(self, model: nn.Module, kept: Call, traced: Trace, seed: int) -> None:
         self.units, self.left = traced.units, dict(traced.left)
         self.active: dict[tuple[str, int], float] = {}
-        self._model, self._first, self._seed = model, first, seed
+        self._model, self._kept, self._seed = model, kept, seed
         self._renew()
 
     def _renew(self) -> None:
@@ -102,7 +105,7 @@ class _Attempt:
         self._renewal = Renewal(self.units)
         with self._renewal.put_in():
             generator = torch.Generator().manual_seed(self._seed)
-            run = partial(self._first.copied().on, self._model)
+            run = partial(self._kept.copied().on, self._model)
             self.active = renew(self._model, run, self.units, generator)
         self._drop([unit for unit in self.units if not self.active[unit.key]], "new weights do not make it active")
 
