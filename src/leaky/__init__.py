@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from leaky.comparison import Comparison as Comparison
     from leaky.comparison import compare as compare
     from leaky.conversion import Conversion as Conversion
+    from leaky.conversion import Revival as Revival
     from leaky.conversion import convert as convert
+    from leaky.conversion import load_weights as load_weights
+    from leaky.conversion import revive as revive
+    from leaky.conversion import save_weights as save_weights
     from leaky.report import write_report as write_report
     from leaky.trials import Task as Task
     from leaky.tuning import Tuning as Tuning
@@ -42,11 +46,15 @@ _LAZY = {
     "Check": "leaky.checkup",
     "Comparison": "leaky.comparison",
     "Conversion": "leaky.conversion",
+    "Revival": "leaky.conversion",
     "Task": "leaky.trials",
     "Tuning": "leaky.tuning",
     "check": "leaky.checkup",
     "compare": "leaky.comparison",
     "convert": "leaky.conversion",
+    "load_weights": "leaky.conversion",
+    "revive": "leaky.conversion",
+    "save_weights": "leaky.conversion",
     "tune": "leaky.tuning",
     "write_report": "leaky.report",
 }
@@ -57,6 +65,7 @@ __all__ = [
     "Check",
     "Comparison",
     "Conversion",
+    "Revival",
     "Task",
     "Tuning",
     "check",
@@ -70,7 +79,10 @@ __all__ = [
     "leaky_relu_backward_from_mask",
     "leaky_relu_derivative",
     "leaky_relu_inverse",
+    "load_weights",
     "onnx",
+    "revive",
+    "save_weights",
     "set_num_threads",
     "sign_mask",
     "torch",

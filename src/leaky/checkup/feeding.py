@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -10,7 +12,49 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from leaky.checkup.batches import Batch
+from leaky.checkup.batches import Batch, batches
+
+# Of the first batch that a check sees, as many samples are kept as make a megabyte, and two at the least: of a single one
+# it could not be told which axis is that of the samples.
+_KEPT, _FEWEST = 2**20, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """What a network is called with: tensors, and what else its forward takes."""
+
+    positional: tuple[Any, ...]
+    named: dict[str, Any]
+
+    def on(self, model: nn.Module) -> Any:
+        """Return what the network returns."""
+        return model(*self.positional, **self.named)
+
+    def copied(self, samples: int | None = None) -> Call:
+        """Return a copy, for a network may overwrite what it is given, with the first of the samples only if asked."""
+
+        def copy(value: Any) -> Any:
+            if not isinstance(value, Tensor):
+                return value
+            cut = samples if value.ndim and len(value) == self.samples else None
+            return (value[:cut] if cut else value).detach().clone()
+
+        return Call(tuple(map(copy, self.positional)), {name: copy(value) for name, value in self.named.items()})
+
+    def excerpt(self) -> Call:
+        """Return a copy of few samples, as many as make a megabyte."""
+        each = sum(t.nbytes for t in self.tensors if t.ndim and len(t) == self.samples) // max(self.samples, 1)
+        return self.copied(max(_KEPT // max(each, 1), _FEWEST))
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are: the length of the first tensor."""
+        return next((len(t) for t in self.tensors if t.ndim), 0)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The tensors among the arguments."""
+        return [a for a in (*self.positional, *self.named.values()) if isinstance(a, Tensor)]
 
 
 class Feed:
@@ -25,10 +69,10 @@ class Feed:
         self._device = state[0].device if state else torch.device("cpu")
         self._dtype = next(floating, torch.empty(0)).dtype
 
-    def __call__(self, batch: Batch) -> tuple[list[Any], dict[str, Any]]:
+    def __call__(self, batch: Batch) -> Call:
         """Return what the network is to be called with."""
         named = {name: self.tensor(value) for name, value in batch.named.items()}
-        return [self.tensor(value) for value in batch.positional], named
+        return Call(tuple(map(self.tensor, batch.positional)), named)
 
     def tensor(self, value: Any) -> Any:
         """Return inputs: of an array, bytes and booleans are measurements too, other whole numbers token ids: int64."""
@@ -62,3 +106,13 @@ def _is_array(value: Any) -> bool:
         and isinstance(getattr(value, "dtype", None), np.dtype)
         and hasattr(value, "shape")
     )
+
+
+def calls_of(model: nn.Module, data: Any, batch_size: int | None) -> Iterator[tuple[int, Call]]:
+    """Return what a network is to be called with, each with the number of samples; see :func:`leaky.check` for data.
+
+    Raises:
+        CheckError: a :class:`ValueError`; the data are of no form known, or fail when a batch is reached.
+    """
+    feed = Feed(model)
+    return ((batch.samples, feed(batch)) for batch in batches(data, batch_size)[0])

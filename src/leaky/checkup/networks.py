@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from leaky import wording
 from leaky.checkup.batches import Batch, batches
 from leaky.checkup.errors import CheckError
-from leaky.checkup.feeding import Feed
+from leaky.checkup.feeding import Call, Feed
 from leaky.checkup.layers import read_layer
 from leaky.checkup.losses import Loss, named_loss
 from leaky.checkup.result import Check
@@ -65,6 +65,7 @@ def check_network(
         loss=loss is not None,
         trained=trained,
         input_range=span,
+        example=run.example,
     )
 
 
@@ -111,27 +112,32 @@ class _Run:
         self.inputs: Evidence | None = None
         #: None too where there are several, or of several shapes
         self.only_input: _Input | None = None
+        #: of the first batch
+        self.example: Call | None = None
         self._feed = Feed(model)
         self._learned = [p for p in model.parameters() if p.requires_grad]
 
     def __call__(self, batch: Batch) -> None:
-        positional, named = self._feed(batch)
-        self._note_inputs(positional, named)
+        call = self._feed(batch)
+        if not self.samples:
+            self.example = call.excerpt()
+        self._note_inputs(call)
         free = self.loss is not None and not self._learned
         if free:  # a gradient needs something to be taken by
-            positional = list(map(_differentiable, positional))
-            named = {name: _differentiable(value) for name, value in named.items()}
-        output = self.model(*positional, **named)
+            named = {name: _differentiable(value) for name, value in call.named.items()}
+            call = Call(tuple(map(_differentiable, call.positional)), named)
+        output = call.on(self.model)
         if self.loss is not None:
-            moved = Batch(batch.positional, named, None if batch.target is None else self._feed.target(batch.target))
-            by = list(filter(_is_floating, (*positional, *named.values()))) if free else self._learned
+            target = None if batch.target is None else self._feed.target(batch.target)
+            by = list(filter(_is_floating, call.tensors)) if free else self._learned
+            moved = Batch(batch.positional, call.named, target)
             # Not backward(): that would add to the parameters' own gradients.
             torch.autograd.grad(self.loss(output, moved), by, allow_unused=True)
         self.samples += batch.samples
 
-    def _note_inputs(self, positional: list[Any], named: dict[str, Any]) -> None:
+    def _note_inputs(self, call: Call) -> None:
         """Take in the statistics of the inputs, if there is one tensor of floats."""
-        floats = [a for a in (*positional, *named.values()) if _is_floating(a)]
+        floats = [a for a in call.tensors if _is_floating(a)]
         if len(floats) != 1:
             self.inputs = self.only_input = None
             return
@@ -139,7 +145,9 @@ class _Run:
         axis = 1 if x.ndim > 1 and x.shape[1] <= _MOST_CHANNELS else None
         units = 1 if axis is None else x.shape[1]
         only = (
-            _Input(tuple(x.shape[1:]), x.dtype, next(iter(named), None)) if len(positional) + len(named) == 1 else None
+            _Input(tuple(x.shape[1:]), x.dtype, next(iter(call.named), None))
+            if len(call.positional) + len(call.named) == 1
+            else None
         )
         if not self.samples:
             self.inputs, self.only_input = Evidence(units), only

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from leaky.checkup.seen import Bools, Layer, Seen
 from leaky.evidence import Evidence
 from leaky.exact_sum import ExactSum
 from leaky.wording import counted, plain, share
+
+if TYPE_CHECKING:
+    from leaky.checkup.feeding import Call
 
 #: rows of the table that ``print`` shows
 _ROWS = 30
@@ -42,6 +45,8 @@ class Check:
     trained: bool = True
     #: of all inputs for which units are proved dead
     input_range: tuple[float, float] | None = None
+    #: the first of the samples, as the network is called with them: to follow it once more. PyTorch networks only
+    example: Call | None = field(default=None, compare=False)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:

@@ -175,8 +175,8 @@ def _seen(root: nn.Module, batches: Passes) -> list[tuple[Site, Origin | None]]:
         watch = Watch(root, inputs=recorder.take)
         with watch.watching():
             for number, batch in enumerate(batches):
-                positional, named = feed(batch)
-                in_one_line(f"data: batch {number} failed", partial(root, *positional, **named), CheckError)
+                call = feed(batch)
+                in_one_line(f"data: batch {number} failed", partial(call.on, root), CheckError)
                 samples += batch.samples
     if not samples:
         raise ConversionError("data: no samples; expected at least one")

@@ -64,8 +64,7 @@ def _walked(data: Any, batch_size: int | None) -> Passes:
 
 
 def _run(network: nn.Module, feed: Feed, batch: Batch) -> Any:
-    positional, named = feed(batch)
-    return network(*positional, **named)
+    return feed(batch).on(network)
 
 
 def _numbers(tensor: Tensor) -> NDArray[np.float64]:

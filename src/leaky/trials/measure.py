@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils.parametrize import ParametrizationList
 
-from leaky.evidence import Evidence, Site
-from leaky.torch.watch import Watch, unwrapped
+from leaky.evidence import Evidence
+from leaky.torch.watch import Meeting, Watch, unwrapped
 from leaky.torch.watch.names import cleaned
 from leaky.trials.record import Epoch, finite
 from leaky.trials.task import Task
@@ -78,9 +78,9 @@ class Probe:
         finally:
             handle.remove()
 
-    def _take(self, site: Site, output: torch.Tensor) -> None:
-        if site.module in self._arms:
-            self._outputs.setdefault(site.name, _Outputs()).add(output)
+    def _take(self, met: Meeting, output: torch.Tensor) -> None:
+        if met.site.module in self._arms:
+            self._outputs.setdefault(met.site.name, _Outputs()).add(output)
 
     def _ran(self, module: nn.Module, inputs: object, output: object) -> None:
         name = self._names.get(module)

@@ -6,6 +6,7 @@ whose forward calls it, ``layer3.0.relu()``. Further calls in the same pass are 
 
 from leaky.torch.watch.mode import Watch, watch
 from leaky.torch.watch.names import unwrapped
+from leaky.torch.watch.sites import Meeting
 from leaky.torch.watch.traceless import undisturbed
 
-__all__ = ["Watch", "undisturbed", "unwrapped", "watch"]
+__all__ = ["Meeting", "Watch", "undisturbed", "unwrapped", "watch"]

@@ -63,7 +63,7 @@ class Watch(TorchDispatchMode):
         gradients: see :func:`watch`.
         statistics: see :func:`watch`.
         inputs: called with each site and its pre-activation, before it runs.
-        outputs: called with each site and what it has just put out.
+        outputs: called with each call at a site and what it has just put out.
     """
 
     supports_higher_order_operators = True
@@ -78,7 +78,7 @@ class Watch(TorchDispatchMode):
         *,
         gradients: bool = False,
         inputs: Callable[[Site, Tensor], None] | None = None,
-        outputs: Callable[[Site, Tensor], None] | None = None,
+        outputs: Callable[[Meeting, Tensor], None] | None = None,
         statistics: Statistics = statistics,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's is untyped
@@ -99,6 +99,11 @@ class Watch(TorchDispatchMode):
     def sites(self) -> dict[str, tuple[Site, Evidence]]:
         """The sites by their names, in the order in which they were first met."""
         return self._sites.found()
+
+    @property
+    def path(self) -> str:
+        """Path of the module whose forward runs."""
+        return self._names.path
 
     def restart(self) -> dict[str, tuple[Site, Evidence]]:
         """Return the sites that were met since the last restart, and begin the evidence on all of them anew."""
@@ -155,7 +160,7 @@ class Watch(TorchDispatchMode):
         if met is not None and self._gradients:
             self._gradients.want(out, out is next(iter(given.values())), met.layout, met.evidence)
         if met is not None and self._outputs:
-            self._outputs(met.site, out)
+            self._outputs(met, out)
         return out
 
     def _planned(self, func: Any) -> _Plan:
