@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from leaky.checkup.batches import batches
+from leaky.checkup.batches import Batch, batches
 from leaky.checkup.errors import CheckError
 from leaky.checkup.result import Check
 from leaky.checkup.run import Progress
@@ -30,15 +30,9 @@ def check_graph(
 
     stream, total = batches(data, batch_size)
 
-    def arrays() -> Iterator[Mapping[str, Any] | tuple[Any, ...]]:
-        for number, batch in enumerate(stream):
-            if batch.samples:
-                targets = () if batch.target is None else (batch.target,)
-                yield dict(batch.named) or tuple(np.asarray(a) for a in (*batch.positional, *targets))
-                progress(number + 1, total)
-
     try:
-        watched = watch(Path(model) if isinstance(model, str) else model, arrays(), max_memory=max_memory)
+        source = Path(model) if isinstance(model, str) else model
+        watched = watch(source, arrays(stream, total, progress), max_memory=max_memory)
     except ValueError as error:
         raise CheckError(str(error)) from error
     return Check(
@@ -48,3 +42,14 @@ def check_graph(
         notes=tuple(watched.notes),
         trained=trained,
     )
+
+
+def arrays(
+    stream: Iterable[Batch], total: int | None, progress: Progress
+) -> Iterator[dict[str, Any] | tuple[Any, ...]]:
+    """Yield batches in the form in which ``leaky.onnx`` takes them, and tell of each that is done."""
+    for number, batch in enumerate(stream):
+        if batch.samples:
+            targets = () if batch.target is None else (batch.target,)
+            yield dict(batch.named) or tuple(np.asarray(a) for a in (*batch.positional, *targets))
+            progress(number + 1, total)

@@ -44,7 +44,7 @@ class Found:
         """Why it is no site at all, in a few words; nothing if it is one."""
         dtype = self.activation.value.dtype
         if self.activation.general and dtype is not None and dtype.is_integer():
-            return "of integers, which count something"
+            return "of integers"
         return "of constants alone, not of data" if self.flow.constant else ""
 
     @property
@@ -87,7 +87,7 @@ class _Tracer:
             activation = recognise(node)
             if activation is not None:
                 yield Found(name, within.name, activation, self.of(activation.value), graph, node)
-            bodies = [(key, body) for key, each in node.attributes.items() for body in _bodies(each)]
+            bodies = [(key, body) for key, each in node.attributes.items() for body in bodies_of(each)]
             for key, body in bodies:
                 self._enter(node, body)
                 yield from self.graph(body, Place((name, key), within.calls))
@@ -153,7 +153,8 @@ def _either(one: Flow, other: Flow) -> Flow:
     return Flow(axis, one.layer or other.layer, reduced=one.reduced and other.reduced)
 
 
-def _bodies(attribute: ir.Attr) -> list[ir.Graph]:
+def bodies_of(attribute: ir.Attr) -> list[ir.Graph]:
+    """Return the graphs that an attribute holds, such as the body of a Loop."""
     if attribute.is_ref():
         return []
     if attribute.type == ir.AttributeType.GRAPH:
