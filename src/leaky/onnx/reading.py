@@ -65,6 +65,8 @@ def checked(proto: onnx.ModelProto, path: Path | None, max_memory: int | None) -
     """
     check(proto, None if path is None else path.parent, max_memory)
     _check_by_onnx(proto, path)
+    if path is None:  # someone else's: onnx-ir would write the names of constants into the tensors that it gets
+        proto = onnx.ModelProto.FromString(proto.SerializeToString())
     with said_of("not a sound ONNX model"):
         model = ir.from_proto(proto)
     if path is not None:

@@ -96,10 +96,7 @@ def rewrite(proto: onnx.ModelProto, model: ir.Model, wish: Wish) -> tuple[list[O
         rewritten = {number: group for number, group in sites.items() if not outcomes[group[0].name].reason}
         for number, group in rewritten.items():
             _become(written[number], _place(group[0]), outcomes[group[0].name].after or 0.0)
-    notes = [
-        *_shared(rewritten, written),
-        *_notes(model, [each for group in rewritten.values() for each in group], wish),
-    ]
+    notes = [*_shared(rewritten, written), *_on_doubles(rewritten, written, wish), *_on_all(model, rewritten)]
     return [*(outcomes[each.name] for each in found), *_fused(model)], notes
 
 
@@ -199,12 +196,25 @@ def _shared(rewritten: dict[int, list[Found]], written: list[Written]) -> Iterat
         yield f"The function {plain(name)!r} is written once and called {counted(count, 'time')}: it changed for all."
 
 
-def _notes(model: ir.Model, rewritten: list[Found], wish: Wish) -> Iterator[str]:
-    slopes = {
-        slope_for(found, wish.slope) or 0.0 for found in rewritten if found.activation.value.dtype == ir.DataType.DOUBLE
-    }
-    for slope in sorted(slope for slope in slopes if float(np.float32(slope)) != slope):
-        yield f"float64: an alpha in ONNX is a float32, so that the slope {slope!r} is {float(np.float32(slope))!r}."
+def _on_doubles(rewritten: dict[int, list[Found]], written: list[Written], wish: Wish) -> Iterator[str]:
+    """Yield what is to be known of slopes in float64."""
+    slopes: dict[float, int] = {}
+    for number, group in rewritten.items():
+        if group[0].activation.value.dtype == ir.DataType.DOUBLE:
+            slopes[slope_for(group[0], wish.slope) or 0.0] = written[number].opset
+    for slope in slopes:
+        if float(np.float32(slope)) != slope:
+            yield f"float64: an alpha in ONNX is a float32, so that the slope {slope!r} is {float(np.float32(slope))!r}."
+    if any(slope and opset not in _DOUBLES for slope, opset in slopes.items()):
+        yield "float64: ONNX Runtime runs no LeakyRelu of float64 in the opset of the model, other runtimes may."
+
+
+# Opsets in which ONNX Runtime (1.31) writes LeakyRelu out in simpler operations where it has no kernel for the type
+_DOUBLES = range(16, 21)
+
+
+def _on_all(model: ir.Model, rewritten: Collection[int]) -> Iterator[str]:
+    """Yield what is to be known of the model as a whole."""
     if rewritten and any(node.op_type.startswith(QUANTISED) for node in model.graph.all_nodes()):
         yield "The model is quantised: where the range of the rounding ends at 0, it cuts a leak off."
     if model.functions:
