@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from leaky.activation import Activation
 from leaky.checkup.batches import batches
+from leaky.checkup.finding import Finding
 from leaky.checkup.graphs import arrays
+from leaky.checkup.result import Check
 from leaky.checkup.run import Progress
 from leaky.conversion.result import Change, Conversion, Drift, Left
 from leaky.function import real_slope
@@ -121,24 +123,37 @@ def _kinds(kinds: str | Collection[str]) -> tuple[str, ...]:
 
 
 def _matcher(argument: str, given: Any, *, default: bool) -> Callable[[str], bool]:
-    """Return what says whether a site's name is among those given."""
+    """Return what says whether a site is among those given."""
     if given is None:
         return lambda name: default
-    patterns = given if isinstance(given, list | tuple) else [given]
-    for pattern in patterns:
-        if not isinstance(pattern, str):
-            raise ValueError(f"{argument}: {pattern!r}; expected a pattern of names")  # noqa: TRY004
-    return lambda name: any(fnmatchcase(name, pattern) for pattern in patterns)
+    matchers = [_matches(argument, each) for each in (given if isinstance(given, list | tuple) else [given])]
+    return lambda name: any(matches(name) for matches in matchers)
+
+
+def _matches(argument: str, given: Any) -> Callable[[str], bool]:
+    match given:
+        case str():
+            return lambda name: fnmatchcase(name, given)
+        case Check():
+            return {name for name, seen in given.judged.items() if seen.dead.any()}.__contains__
+        case Finding():
+            return lambda name: given.site in (None, name)
+    raise ValueError(f"{argument}: {type(given).__name__}; expected a pattern of names, a check, or a finding of one")
 
 
 def _change(outcome: Outcome) -> Change:
-    before = outcome.before if isinstance(outcome.before, tuple) else (outcome.before,)
-    slopes = [float(str(np.float32(slope))) for slope in before if slope is not None]
+    before, after = outcome.before, outcome.after
     text = outcome.kind
-    if text in ("leaky_relu", "prelu") and len(slopes) == 1:
-        text = str(Activation(text, (slopes[0],)))
-    after = Activation("leaky_relu", (outcome.after,)) if outcome.after else Activation("relu")
-    return Change(outcome.site, outcome.node, outcome.form, text, str(after), "node")
+    if text in ("leaky_relu", "prelu") and isinstance(before, float):
+        text = _text(text, before)
+    return Change(
+        outcome.site, outcome.node, outcome.form, text, _text("leaky_relu", after) if after else "relu", "node"
+    )
+
+
+def _text(name: str, slope: float) -> str:
+    """Write an activation with its slope as ONNX has it, in float32, in the fewest digits that tell it."""
+    return str(Activation(name, (float(str(np.float32(slope))),)))
 
 
 def _drift(pairs: Iterable[tuple[int, list[NDArray[Any]], list[NDArray[Any]]]]) -> Drift | None:

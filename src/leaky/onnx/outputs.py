@@ -57,6 +57,8 @@ def pairs(
                     [each[:real] if real < step else each for each in _run(s, arrays)] for s in (before, after)
                 )
                 yield real, one, other
+        if several is None:
+            raise ValueError("batches: there is none")
 
 
 def _session(model: onnx.ModelProto, folder: Path | None, max_memory: int | None) -> ort.InferenceSession:
