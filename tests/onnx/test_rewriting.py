@@ -154,6 +154,13 @@ def test_only_when_asked(model: Model) -> None:
     assert [each.op_type for each in nodes(after)] == ["MatMul", *["LeakyRelu"] * 3, "Sigmoid", "Elu"]
 
 
+def test_bounds_that_are_attributes_go(model: Model) -> None:
+    proto = model(f"{DENSE} y = Clip<min = 0.0, max = 6.0>(h)", weights={"W": W}, opset=9)
+    after, (outcome,), _ = rewritten(proto, kinds=["relu6"])
+    assert outcome.reason == ""
+    assert [each.name for each in after.graph.node[1].attribute] == ["alpha"]
+
+
 @pytest.mark.parametrize(
     ("numbers", "reason"),
     [
@@ -299,6 +306,17 @@ def test_the_axis_of_a_broadcast_is_no_matter_where_the_shape_is_the_same(model:
     assert rewritten(proto)[1][0].reason == ""
     free = model(f"{DENSE} y = Max(h, zeros)", "float[N,4] x", {"W": W, "zeros": np.zeros((2, 4), "f")})
     assert rewritten(free)[1][0].reason == "its output may be of another shape than its input"
+
+
+@pytest.mark.parametrize(("rank", "stays"), [(0, False), (1, False), (2, True)])
+def test_a_broadcast_where_no_shape_is_known(model: Model, rank: int, stays: bool) -> None:
+    weights = {"W": W, "zero": np.zeros((1,) * rank, "f")}
+    proto = model(
+        f"{DENSE} k = Reshape(h, s) y = Max(k, zero)", "float[N,4] x, int64[R] s", weights, outputs="float[A,B] y"
+    )
+    (outcome,) = rewritten(proto)[1]
+    assert (outcome.reason == "its output may be of another shape than its input") == stays
+    assert stays or outcome.reason == ""
 
 
 def test_fused_operations_stay_and_are_told(model: Model) -> None:

@@ -106,13 +106,20 @@ def test_data_in_several_files_keep_their_place_in_a_page(stored: ModelFile, tmp
     np.testing.assert_array_equal(numpy_helper.to_array(onnx.load_model(tmp_path / "out.onnx").graph.initializer[1]), B)
 
 
+@pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 @pytest.mark.parametrize("nth", [1, 2])
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_failure_leaves_the_old_model(
-    stored: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, nth: int, failure: BaseException
+    stored: ModelFile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: bool,
+    step: str,
+    nth: int,
+    failure: BaseException,
 ) -> None:
-    """Of the data at the first, of the model at the second."""
+    """The first is that of the data, the second that of the model, whose old data may be the same."""
     real, calls = getattr(os, step), []
 
     def fail(*arguments: object) -> object:
@@ -124,7 +131,8 @@ def test_a_failure_leaves_the_old_model(
     out = tmp_path / "out.onnx"
     stored.save(out)
     old, there = run(out), files(tmp_path)
-    (stored.path.parent / "weights.bin").write_bytes(B.tobytes() + A.tobytes() * 2)
+    if changed:
+        (stored.path.parent / "weights.bin").write_bytes(B.tobytes() + A.tobytes() * 2)
     monkeypatch.setattr(os, step, fail)
     with pytest.raises(type(failure)):
         stored.save(out)
