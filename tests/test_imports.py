@@ -36,7 +36,7 @@ BARE = {"_core", "definition", "files", "user_code", "wording", "function", "exa
 
 # Frameworks, each with the parts that may load it as soon as they are loaded themselves: its adapter, and what trains.
 FRAMEWORKS = {
-    "torch": {"torch", "checkup", "trials"},
+    "torch": {"torch", "checkup", "conversion", "trials"},
     "jax": {"jax"},
     "keras": {"keras"},
     "onnx": {"onnx"},

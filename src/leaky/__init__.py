@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from leaky.checkup import check as check
     from leaky.comparison import Comparison as Comparison
     from leaky.comparison import compare as compare
+    from leaky.conversion import Conversion as Conversion
+    from leaky.conversion import convert as convert
     from leaky.report import write_report as write_report
     from leaky.trials import Task as Task
 
@@ -37,9 +39,11 @@ _LAZY = {
     "Activation": "leaky.activation",
     "Check": "leaky.checkup",
     "Comparison": "leaky.comparison",
+    "Conversion": "leaky.conversion",
     "Task": "leaky.trials",
     "check": "leaky.checkup",
     "compare": "leaky.comparison",
+    "convert": "leaky.conversion",
     "write_report": "leaky.report",
 }
 _LAZY_MODULES = ("jax", "onnx", "torch")
@@ -48,9 +52,11 @@ __all__ = [
     "Activation",
     "Check",
     "Comparison",
+    "Conversion",
     "Task",
     "check",
     "compare",
+    "convert",
     "gain",
     "get_num_threads",
     "jax",

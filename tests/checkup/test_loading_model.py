@@ -175,8 +175,8 @@ def test_the_outline_knows_every_type_of_number_that_pytorch_saves(mine: str, tm
             or dtype.is_complex
             or str(dtype)[6:] in ("bool", "int8", "uint8", "int64", "uint16")
         ):
-            state = read_weights(tmp_path / "w.pt", 2**20)
-            assert state["a"].dtype == dtype
+            weights = read_weights(tmp_path / "w.pt", 2**20)
+            assert weights.tensors["a"].dtype == dtype
             seen += 1
     assert seen > 8
 

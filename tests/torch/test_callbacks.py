@@ -15,7 +15,13 @@ from torch import Tensor, nn
 from torch.nn.modules import module as calls
 from torch.utils.data import DataLoader, TensorDataset
 
-from leaky.torch.callbacks import LightningMonitor, TransformersMonitor
+from leaky.torch import LeakyReLU
+from leaky.torch.callbacks import (
+    LightningMonitor,
+    LightningSlopeSchedule,
+    TransformersMonitor,
+    TransformersSlopeSchedule,
+)
 
 # Their own, with newer releases of PyTorch.
 pytestmark = pytest.mark.filterwarnings(
@@ -184,3 +190,67 @@ def test_frameworks_are_loaded_when_they_are_asked_for() -> None:
         "callbacks.TransformersMonitor; assert 'lightning' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+class Slopes(lightning.LightningModule):
+    """Remembers the slope at each batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(1, 2), LeakyReLU(0.7), nn.Linear(2, 1))
+        self.seen: list[float] = []
+
+    def training_step(self, batch: list[Tensor], number: int) -> Tensor:
+        self.seen.append(self.net[1].negative_slope)
+        return self.net(batch[0]).square().mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def fit_slopes(folder: Path, epochs: int, checkpoint: Path | None = None, **settings: Any) -> Slopes:
+    """Train on three batches an epoch."""
+    model = Slopes()
+    trainer = lightning.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        callbacks=[LightningSlopeSchedule(to=0.4, steps=4, warmup=1)],
+        **settings,
+    )
+    trainer.fit(model, DataLoader(TensorDataset(torch.ones(6, 1)), batch_size=2), ckpt_path=checkpoint)
+    trainer.save_checkpoint(folder / "it.ckpt")
+    return model
+
+
+def test_slopes_are_raised_by_lightning(tmp_path: Path) -> None:
+    model = fit_slopes(tmp_path, 3)
+    assert model.seen == pytest.approx([0, 0, 0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4])
+    assert model.net[1].negative_slope == 0.4
+
+
+def test_slopes_follow_the_optimiser_and_not_the_batches(tmp_path: Path) -> None:
+    assert fit_slopes(tmp_path, 2, accumulate_grad_batches=2).seen == pytest.approx([0, 0, 0, 0.1, 0.1, 0.2])
+
+
+@pytest.mark.filterwarnings("ignore:.*weights made for another negative slope")  # before the schedule has begun
+def test_slopes_go_on_in_a_training_that_lightning_resumes(tmp_path: Path) -> None:
+    assert fit_slopes(tmp_path, 1).seen == pytest.approx([0, 0, 0.1])
+    assert fit_slopes(tmp_path, 2, tmp_path / "it.ckpt").seen == pytest.approx([0.2, 0.3, 0.4])
+
+
+def test_slopes_are_raised_by_transformers(tmp_path: Path) -> None:
+    class Seen(transformers.TrainerCallback):  # type: ignore[misc]
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            seen.append(model.model.decoder.layers[1].activation_fn.negative_slope)
+
+    seen: list[float] = []
+    model = opt()
+    for layer in model.model.decoder.layers:
+        layer.activation_fn = LeakyReLU(0.7)
+    train(model, tmp_path, TransformersSlopeSchedule(to=0.4, steps=8, start=0.2, shape="linear"), Seen())
+    assert seen == pytest.approx([0.2 + 0.025 * min(step, 8) for step in range(12)])

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from leaky import wording
 from leaky.checkup.batch_size import OF_A_DATA_SET
 from leaky.checkup.batches import Batch, batches
 from leaky.checkup.errors import CheckError
+from leaky.checkup.feeding import Feed
 from leaky.checkup.layers import read_layer
 from leaky.checkup.losses import Loss, named_loss
 from leaky.checkup.result import Check
@@ -126,44 +126,22 @@ class _Run:
         self.inputs: Evidence | None = None
         #: None too where there are several, or of several shapes
         self.only_input: _Input | None = None
-        state = list(chain(model.parameters(), model.buffers()))
-        floating = (t for t in state if t.is_floating_point())
-        self._device = state[0].device if state else torch.device("cpu")
-        self._dtype = next(floating, torch.empty(0)).dtype
+        self._feed = Feed(model)
         self._learned = [p for p in model.parameters() if p.requires_grad]
 
     def __call__(self, batch: Batch) -> None:
-        positional = [self._tensor(a) for a in batch.positional]
-        named = {name: self._tensor(a) for name, a in batch.named.items()}
+        positional, named = self._feed(batch)
         self._note_inputs(positional, named)
         free = self.loss is not None and not self._learned
         if free:  # a gradient needs something to be taken by
             positional = [a.detach().requires_grad_() if _is_floating(a) else a for a in positional]
         output = self.model(*positional, **named)
         if self.loss is not None:
-            moved = Batch(batch.positional, named, None if batch.target is None else self._target(batch.target))
+            moved = Batch(batch.positional, named, None if batch.target is None else self._feed.target(batch.target))
             by = [a for a in positional if _is_floating(a)] if free else self._learned
             # Not backward(): that would add to the parameters' own gradients.
             torch.autograd.grad(self.loss(output, moved), by, allow_unused=True)
         self.samples += batch.samples
-
-    def _tensor(self, value: Any) -> Any:
-        """Return an array as a tensor where the network is; floats of NumPy, bytes and booleans in its own type."""
-        if isinstance(value, Tensor):
-            return value.to(self._device)
-        if not (hasattr(value, "dtype") and hasattr(value, "shape")):
-            return value
-        array = np.array(value)  # a copy: it may be read-only, or in a file
-        tensor = torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
-        number = tensor.is_floating_point() or tensor.dtype in (torch.uint8, torch.bool)
-        return tensor.to(self._device, self._dtype if number else None)
-
-    def _target(self, value: Any) -> Any:
-        """Return targets as a tensor: whole numbers are classes."""
-        if isinstance(value, Tensor) or not hasattr(value, "dtype"):
-            return value.to(self._device) if isinstance(value, Tensor) else value
-        tensor = torch.from_numpy(np.array(value))
-        return tensor.to(self._device, self._dtype if tensor.is_floating_point() else torch.int64)
 
     def _note_inputs(self, positional: list[Any], named: dict[str, Any]) -> None:
         """Take in the statistics of the inputs, if there is one tensor of floats."""

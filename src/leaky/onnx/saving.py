@@ -60,7 +60,7 @@ def save(model: ModelFile | onnx.ModelProto, path: str | os.PathLike[str]) -> No
             tensor.external_data.add(key=key, value=str(value))
     content, was_there = _serialised(copy), data.exists()
     try:
-        with replacing(data) as stream:
+        with replacing(data) as written, written.open("wb") as stream:
             _copy(starts, stream)
         write_atomically(path, content)
     except BaseException:

@@ -13,11 +13,13 @@ from torch.jit import is_scripting  # type: ignore[attr-defined]  # public, but 
 
 from leaky.function import real_slope
 from leaky.torch import by_mask, by_output, threads
+from leaky.torch.slopes import KeepsSlopes, SlopeWarning, slopes, warmed
 
 if TYPE_CHECKING:
     from leaky.torch.monitor import Monitor
+    from leaky.torch.slope_schedule import SlopeSchedule
 
-__all__ = ["LeakyReLU", "Monitor", "leaky_relu"]
+__all__ = ["LeakyReLU", "Monitor", "SlopeSchedule", "SlopeWarning", "leaky_relu", "slopes"]
 
 # Bytes below which PyTorch's own op is the faster one, by measurement: the output comes from memory that is still in
 # the caches, and the Python around ours takes longer than what it saves. Above, fresh memory is what costs.
@@ -88,25 +90,39 @@ def _large(input: Tensor, slope: float, inplace: bool) -> Tensor | None:
     return None
 
 
-class LeakyReLU(torch.nn.LeakyReLU):
+class LeakyReLU(KeepsSlopes, torch.nn.LeakyReLU):
     """:func:`leaky_relu` as a module: a ``torch.nn.LeakyReLU`` in all else.
+
+    Its slope travels in the metadata of the ``state_dict``; loading weights that were made for another gives a
+    :class:`SlopeWarning`.
 
     Raises:
         TypeError: ``negative_slope`` is not a real number.
         ValueError: ``negative_slope`` is NaN.
     """
 
+    __constants__ = ["inplace", "negative_slope", "warming"]  # noqa: RUF012 - for TorchScript, as PyTorch has it
+
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__(real_slope(negative_slope), inplace)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return :func:`leaky_relu` of the input."""
+        if self.warming and not is_scripting():
+            result = warmed(input, self.negative_slope, self.inplace)
+            if result is not None:
+                return result
         return leaky_relu(input, self.negative_slope, self.inplace)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Monitor":  # what the function has no use for is loaded when it is asked for
+    # What the function has no use for is loaded when it is asked for.
+    if name == "Monitor":
         from leaky.torch.monitor import Monitor
 
         return Monitor
+    if name == "SlopeSchedule":
+        from leaky.torch.slope_schedule import SlopeSchedule
+
+        return SlopeSchedule
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +11,12 @@ from leaky.checkup.loading.code import is_code, named
 from leaky.checkup.loading.memory import check_size, default_memory
 from leaky.checkup.loading.problem import LoadingError, existing
 from leaky.user_code import in_one_line
+from leaky.wording import plain
 
 if TYPE_CHECKING:
     from torch import nn
+
+_log = logging.getLogger("leaky")
 
 _EXPECTED = "file.py:factory, package.module:factory, a .onnx, or weights (.pt, .safetensors) with --model"
 
@@ -70,8 +74,12 @@ def load_model(
         raise LoadingError(f"--model: {network!r}; expected file.py:factory or package.module:factory")
     from leaky.checkup.loading.weights import fill, read_weights
 
-    state = read_weights(path, max_memory)
-    return fill(_network(network, trust), state, f"model: {spec!r}")
+    weights = read_weights(path, max_memory)
+    made = _network(network, trust)
+    other_slopes = fill(made, weights, f"model: {spec!r}")
+    if other_slopes:
+        _log.warning("%s: %s", plain(spec), other_slopes)
+    return made
 
 
 def load_factory(spec: str, *, trust: bool = False) -> Callable[[], nn.Module]:

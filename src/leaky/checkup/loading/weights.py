@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from leaky.checkup.loading.archive import members
 from leaky.checkup.loading.memory import check_description, check_size
 from leaky.checkup.loading.pickled import ForeignObjectError, storages
 from leaky.checkup.loading.problem import LoadingError, quoted, reading
+from leaky.torch.slopes import KEY, Slopes, by_path, compared, recorded, understood
 from leaky.user_code import in_one_line
 from leaky.wording import counted
 
@@ -27,13 +30,21 @@ _WRAPPINGS = ("module.", "_orig_mod.", "model.")
 _REMEDY = "expected weights as torch.save(model.state_dict(), …) writes them"
 
 
-def read_weights(path: Path, max_memory: int) -> dict[str, Tensor]:
-    """Return the tensors of a file by name. They lie in the file, mapped into memory, and are read when they are used.
+@dataclass(frozen=True)
+class Weights:
+    """What a file holds: tensors by name, and by path the negative slopes that they were made for, if it says so."""
+
+    tensors: dict[str, Tensor]
+    slopes: dict[str, Slopes]
+
+
+def read_weights(path: Path, max_memory: int, argument: str = "model") -> Weights:
+    """Return the weights of a file. They lie in the file, mapped into memory, and are read when they are used.
 
     Raises:
         LoadingError: the file is too large, damaged, or holds anything but tensors and plain values.
     """
-    what = f"model: {str(path)!r}"
+    what = f"{argument}: {str(path)!r}"
     with reading(what):
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -47,10 +58,10 @@ def read_weights(path: Path, max_memory: int) -> dict[str, Tensor]:
     _check_torch_file(path, what, size, max_memory)
     with reading(what), warnings.catch_warnings(action="ignore"):
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    return _state(loaded, what)
+    return _weights(loaded, what)
 
 
-def _safetensors(path: Path, what: str) -> dict[str, Tensor]:
+def _safetensors(path: Path, what: str) -> Weights:
     try:
         from safetensors import safe_open
     except ImportError:
@@ -61,7 +72,12 @@ def _safetensors(path: Path, what: str) -> dict[str, Tensor]:
     with reading(what), warnings.catch_warnings(action="ignore"), safe_open(path, "pt", device="cpu") as file:
         names = list(file.keys())
         state = {name: file.get_tensor(name) for name in names}
-    return _state(state, what)
+        claimed = (file.metadata() or {}).get(KEY, "null")
+    try:
+        slopes = understood(json.loads(claimed))
+    except (ValueError, RecursionError):
+        slopes = {}
+    return Weights(_weights(state, what).tensors, slopes)
 
 
 def _check_torch_file(path: Path, what: str, size: int, max_memory: int) -> None:
@@ -94,7 +110,7 @@ def _check_torch_file(path: Path, what: str, size: int, max_memory: int) -> None
                 raise LoadingError(f"{what} holds {quoted(key)} of a size that it does not claim; {_REMEDY}")
 
 
-def _state(loaded: object, what: str) -> dict[str, Tensor]:
+def _weights(loaded: object, what: str) -> Weights:
     """Return the dictionary of tensors that was loaded, or the one in a training loop's checkpoint."""
     candidates = [loaded]
     if isinstance(loaded, dict):
@@ -103,34 +119,52 @@ def _state(loaded: object, what: str) -> dict[str, Tensor]:
         # By dict's own methods: a file can set attributes of an OrderedDict. The copy has none.
         state = dict(dict.items(candidate)) if isinstance(candidate, dict) else {}
         if state and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
-            return state
+            return Weights(state, recorded(getattr(candidate, "_metadata", None)))
     raise LoadingError(f"{what} holds no weights by name; {_REMEDY}")
 
 
-def fill(network: nn.Module, state: Mapping[str, Tensor], what: str) -> nn.Module:
-    """Copy weights into a network, each into the parameter or buffer of its name, and return the network.
+def fill(network: nn.Module, weights: Weights, what: str) -> str:
+    """Copy weights into a network, each into the parameter or buffer of its name, and say where its slopes are others.
 
-    The names may all have the prefix of a wrapper: ``module.``, ``_orig_mod.``, ``model.``.
+    The names may all have the prefix of a wrapper: ``module.``, ``_orig_mod.``, ``model.``. Of names for the same memory
+    one will do.
 
     Raises:
         LoadingError: names are missing or unknown, or a tensor differs in shape or kind of number.
     """
     own = network.state_dict()
-    state = _unwrapped(state, own)
+    prefix = _prefix(weights.tensors, own)
+    state = {name.removeprefix(prefix): value for name, value in weights.tensors.items()}
+    state.update(_shared(state, own))
     _complain(
         what, "of another shape or type", [_misfit(name, state[name], own[name]) for name in own if name in state]
     )
     keys = in_one_line(f"{what} cannot be used", lambda: network.load_state_dict(state, strict=False), LoadingError)
     _complain(what, "missing", [quoted(name) for name in keys.missing_keys])
     _complain(what, "that the network has not", [quoted(name) for name in keys.unexpected_keys])
-    return network
+    made_for = {f"{path}.".removeprefix(prefix).removesuffix("."): slopes for path, slopes in weights.slopes.items()}
+    return compared(made_for, by_path(network))
 
 
-def _unwrapped(state: Mapping[str, Tensor], own: Mapping[str, object]) -> Mapping[str, Tensor]:
+def _prefix(state: Mapping[str, Tensor], own: Mapping[str, object]) -> str:
+    """Return what wrappers have put before every name."""
     for prefix in _WRAPPINGS:
         if all(name.startswith(prefix) for name in state) and not any(name.startswith(prefix) for name in own):
-            return _unwrapped({name.removeprefix(prefix): value for name, value in state.items()}, own)
-    return state
+            return prefix + _prefix({name.removeprefix(prefix): value for name, value in state.items()}, own)
+    return ""
+
+
+def _shared(state: Mapping[str, Tensor], own: Mapping[str, object]) -> dict[str, Tensor]:
+    """Return the tensors of the names that lack in a file because others of theirs are there, as safetensors has it."""
+    there = {_memory(own[name]): value for name, value in state.items() if name in own}
+    lacking = {name: _memory(value) for name, value in own.items() if name not in state}
+    return {name: there[memory] for name, memory in lacking.items() if memory is not None and memory in there}
+
+
+def _memory(value: object) -> Any:
+    if not isinstance(value, Tensor) or nn.parameter.is_lazy(value) or value.layout != torch.strided:
+        return None
+    return (value.data_ptr(), value.dtype, value.shape, value.stride()) if value.numel() and not value.is_meta else None
 
 
 def _misfit(name: str, given: Tensor, own: object) -> str:

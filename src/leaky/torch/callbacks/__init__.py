@@ -1,26 +1,23 @@
-"""Callbacks for other people's training loops, around :class:`leaky.torch.Monitor`: for Lightning and transformers.
+"""Callbacks for other people's training loops, for Lightning and transformers.
 
-Each loads its framework when it is asked for.
+They are those around :class:`leaky.torch.Monitor` and :class:`leaky.torch.SlopeSchedule`. Each loads its framework when it
+is asked for.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from leaky.torch.callbacks.lightning import LightningMonitor
-    from leaky.torch.callbacks.transformers import TransformersMonitor
+    from leaky.torch.callbacks.lightning import LightningMonitor, LightningSlopeSchedule
+    from leaky.torch.callbacks.transformers import TransformersMonitor, TransformersSlopeSchedule
 
-__all__ = ["LightningMonitor", "TransformersMonitor"]
+__all__ = ["LightningMonitor", "LightningSlopeSchedule", "TransformersMonitor", "TransformersSlopeSchedule"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "LightningMonitor":
-        from leaky.torch.callbacks.lightning import LightningMonitor
-
-        return LightningMonitor
-    if name == "TransformersMonitor":
-        from leaky.torch.callbacks.transformers import TransformersMonitor
-
-        return TransformersMonitor
+    if name in __all__:
+        framework = "lightning" if name.startswith("Lightning") else "transformers"
+        return getattr(importlib.import_module(f"leaky.torch.callbacks.{framework}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Dead units in a training by Lightning."""
+"""Dead units, and slopes that are raised, in a training by Lightning."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from leaky.torch.monitor import Monitor, world
+from leaky.torch.slope_schedule import SlopeSchedule
 
 # The same library goes by two names, whose classes do not know each other: the caller's is taken.
 if "pytorch_lightning" in sys.modules and "lightning.pytorch" not in sys.modules:
@@ -66,3 +67,34 @@ class LightningMonitor(Callback):  # type: ignore[misc]  # Lightning need not be
         if self.monitor is not None:
             window = self.monitor.end_window()
             pl_module.log("dead_units", float(sum(window.dead.values())), rank_zero_only=True)
+
+
+class LightningSlopeSchedule(Callback):  # type: ignore[misc]  # Lightning need not be installed
+    """Raises the slopes of a LightningModule: ``Trainer(callbacks=[LightningSlopeSchedule(to=0.1, steps=1000)])``.
+
+    Steps are those of the optimiser, as the trainer counts them, so that a training that is resumed goes on rightly.
+
+    Args:
+        settings: those of :class:`leaky.torch.SlopeSchedule`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
+        #: from the start of the training on
+        self.schedule: SlopeSchedule | None = None
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Begin anew."""
+        self.schedule = SlopeSchedule(pl_module, **self._settings)
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Go to where a training that is resumed was."""
+        self._follow(trainer)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Raise the slopes, if the optimiser has made a step."""
+        self._follow(trainer)
+
+    def _follow(self, trainer: Any) -> None:
+        if self.schedule is not None:
+            self.schedule.step(trainer.global_step)

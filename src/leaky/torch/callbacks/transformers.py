@@ -1,4 +1,4 @@
-"""Dead units in a training by the Trainer of Hugging Face's transformers."""
+"""Dead units, and slopes that are raised, in a training by the Trainer of Hugging Face's transformers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from leaky.torch.monitor import Monitor, world
+from leaky.torch.slope_schedule import SlopeSchedule
 
 
 class TransformersMonitor(TrainerCallback):  # type: ignore[misc]  # transformers need not be installed
@@ -50,3 +51,28 @@ class TransformersMonitor(TrainerCallback):  # type: ignore[misc]  # transformer
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Leave nothing behind."""
         self._training.close()
+
+
+class TransformersSlopeSchedule(TrainerCallback):  # type: ignore[misc]  # transformers need not be installed
+    """Raises the slopes of a model in training: ``Trainer(callbacks=[TransformersSlopeSchedule(to=0.1, steps=1000)])``.
+
+    Steps are those of the optimiser, as the trainer counts them, so that a training that is resumed goes on rightly.
+
+    Args:
+        settings: those of :class:`leaky.torch.SlopeSchedule`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
+        #: from the start of the training on
+        self.schedule: SlopeSchedule | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Begin anew, or where a training that is resumed was."""
+        self.schedule = SlopeSchedule(kwargs["model"], **self._settings)
+        self.schedule.step(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Raise the slopes."""
+        if self.schedule is not None:
+            self.schedule.step(state.global_step)

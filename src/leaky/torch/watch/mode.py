@@ -62,6 +62,7 @@ class Watch(TorchDispatchMode):
         model: see :func:`watch`.
         gradients: see :func:`watch`.
         statistics: see :func:`watch`.
+        inputs: called with each site and its pre-activation, before it runs.
         outputs: called with each site and what it has just put out.
     """
 
@@ -76,6 +77,7 @@ class Watch(TorchDispatchMode):
         model: nn.Module,
         *,
         gradients: bool = False,
+        inputs: Callable[[Site, Tensor], None] | None = None,
         outputs: Callable[[Site, Tensor], None] | None = None,
         statistics: Statistics = statistics,
     ) -> None:
@@ -88,7 +90,7 @@ class Watch(TorchDispatchMode):
         self._origins = Origins({names.cleaned(path): parameter for path, parameter in parameters})
         self._sites = Sites(self._names, statistics)
         self._gradients = Gradients() if gradients else None
-        self._outputs = outputs
+        self._inputs, self._outputs = inputs, outputs
         self._plans: dict[Any, _Plan] = {}
         self._model, self._root = model, root
         self._note_what_hides(model)
@@ -189,7 +191,10 @@ class Watch(TorchDispatchMode):
         if x.layout != torch.strided or x.is_nested:
             self._note(f"{self._here}: {written.form.form} of a tensor that is not dense is not seen")
             return None
-        return self._sites.meet(written)
+        met = self._sites.meet(written)
+        if met is not None and self._inputs:
+            self._inputs(met.site, x)
+        return met
 
     def _begin(self, inputs: Any) -> None:
         self._sites.begin(self._origins.begin(inputs))

@@ -1,0 +1,173 @@
+"""The rectifiers of a PyTorch network, by what would have to be changed for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import nn
+
+from leaky.checkup.errors import CheckError
+from leaky.checkup.feeding import Feed
+from leaky.conversion.errors import ConversionError
+from leaky.conversion.passes import Passes
+from leaky.conversion.result import Left
+from leaky.evidence import Site
+from leaky.torch.rewriting import classes, modules, places
+from leaky.torch.rewriting.places import Place
+from leaky.torch.rewriting.reach import reached
+from leaky.torch.rewriting.recording import Origin, Recorder
+from leaky.torch.watch import Watch, undisturbed
+from leaky.torch.watch.names import cleaned
+from leaky.user_code import in_one_line
+
+_DOUBTFUL = "whether it is an activation shows only on data: give data="
+
+
+@dataclass
+class Candidate:
+    """One module, function held by a module, or call: all sites that change if it is changed."""
+
+    origin: Origin
+    kind: str
+    form: str
+    path: str
+    #: the activation as it is
+    before: str
+    slope: float | None = None
+    #: why it cannot be converted, if so
+    reason: str | None = None
+    sites: list[str] = field(default_factory=list)
+
+    @property
+    def how(self) -> str:
+        """What would be changed."""
+        if self.origin.attribute is not None:
+            return "attribute"
+        return "module" if self.origin.place is None else "call"
+
+
+def found(root: nn.Module, batches: Passes | None) -> tuple[list[Candidate], list[Left]]:
+    """Return the rectifiers of a network, in order of its forward pass on data, and what cannot be looked at.
+
+    Without data they are those that its modules and their code show; where data do not pass them, these are taken too.
+    """
+    candidates: dict[object, Candidate] = {}
+    names: Counter[str] = Counter()
+    written = _Written(root)
+    left = written.left
+    if batches is not None:
+        for site, origin in _seen(root, batches):
+            names[site.name.partition("[")[0]] += 1
+            if origin is None:
+                left.append(Left(site.name, site.module, site.form, written.reason(site)))
+                continue
+            known = written.candidates.pop(origin.key, None) or candidates.get(origin.key)
+            candidate = candidates.setdefault(origin.key, known or _candidate(origin, site))
+            if candidate.reason == _DOUBTFUL:
+                candidate.reason = None if site.judged else f"no activation: {site.note}"
+                candidate.origin = origin
+            candidate.kind, candidate.form = site.kind, site.form
+            if candidate.how != "module" and isinstance(site.slope, float):
+                candidate.before, candidate.slope = f"{site.kind}({site.slope:g})", site.slope
+            candidate.sites.append(site.name)
+    for key, candidate in written.candidates.items():
+        base = _name(candidate)
+        candidate.sites.append(f"{base}[{names[base]}]" if names[base] else base)
+        names[base] += 1
+        if batches is not None and candidate.reason == _DOUBTFUL:
+            candidate.reason = "no activation was seen there on the data"
+        candidates[key] = candidate
+    return list(candidates.values()), left
+
+
+def _name(candidate: Candidate) -> str:
+    """Return the name that a site has, before it is seen."""
+    path = candidate.path
+    if candidate.how == "module" and path:
+        return path
+    call = candidate.origin.place.call if candidate.origin.place else candidate.form.removeprefix("nn.").lower()
+    return f"{path}.{call}()" if path else f"{call}()"
+
+
+def _candidate(origin: Origin, site: Site) -> Candidate:
+    """Return a candidate that only data have shown."""
+    reason = None if site.judged else f"no activation: {site.note}"
+    return Candidate(origin, site.kind, site.form, site.module, site.kind, None, reason)
+
+
+class _Written:
+    """What the modules of a network, and their code, show without data."""
+
+    def __init__(self, root: nn.Module) -> None:
+        self.candidates: dict[object, Candidate] = {}
+        self.left: list[Left] = []
+        self._opaque: dict[str, str] = {}
+        for full, module in root.named_modules():
+            path = cleaned(full)
+            if self._within(path) is not None:
+                continue
+            reason = modules.opaque(module)
+            if reason is not None:
+                self._opaque[path] = reason
+                self.left.append(Left(path or "the model", path, f"nn.{type(module).__name__}", reason))
+            elif (known := modules.kind_of(module)) is not None:
+                kind, form = known
+                self._add(Candidate(Origin(module), kind, form, path, modules.written(module)))
+            else:
+                self._look(module, path)
+
+    def reason(self, site: Site) -> str:
+        """Return why a site cannot be converted that is no call in its module's code."""
+        return self._within(site.module) or f"{site.source or 'its code'}: no call that can be exchanged there"
+
+    def _within(self, path: str) -> str | None:
+        return next((why for each, why in self._opaque.items() if not each or f"{path}.".startswith(f"{each}.")), None)
+
+    def _look(self, module: nn.Module, path: str) -> None:
+        for attribute, (kind, form, slope) in modules.functions_held(module).items():
+            before = kind if slope is None else f"{kind}({slope:g})"
+            self._add(Candidate(Origin(module, attribute), kind, form, path, before, slope))
+        cls = classes.origin(module)
+        slopes = dict(zip(classes.places(module), getattr(module, "leaky_slopes", ()), strict=True))
+        for place in slopes:
+            self._call(module, path, place, slopes[place])
+        known = {(place.function, place.index) for place in slopes}
+        for place in places.plain_places(cls):
+            if (place.function, place.index) not in known:
+                self._call(module, path, place, None)
+        for place in places.doubtful_places(cls):
+            if (place.function, place.index) not in known:
+                self._call(module, path, place, None, _DOUBTFUL)
+        for here in reached(cls).values():
+            if here.source is None:
+                reason = "its source is not there, or not what runs: what it calls is not seen"
+                self.left.append(Left(path or "the model", path, here.function.__qualname__, reason))
+
+    def _call(
+        self, module: nn.Module, path: str, place: Place, slope: float | None, reason: str | None = None
+    ) -> None:
+        kind = "leaky_relu" if slope else place.kind
+        before = f"{kind}({slope:g})" if slope else kind
+        self._add(Candidate(Origin(module, None, place), kind, place.form, path, before, slope, reason))
+
+    def _add(self, candidate: Candidate) -> None:
+        self.candidates[candidate.origin.key] = candidate
+
+
+def _seen(root: nn.Module, batches: Passes) -> list[tuple[Site, Origin | None]]:
+    """Run the network on the data; return the sites, in order of the forward pass, and what each is a call of."""
+    recorder, feed, samples = Recorder(root), Feed(root), 0
+    with undisturbed(root), torch.no_grad(), recorder.following():
+        watch = Watch(root, inputs=recorder.take)
+        with watch.watching():
+            for number, batch in enumerate(batches):
+                positional, named = feed(batch)
+                in_one_line(f"data: batch {number} failed", partial(root, *positional, **named), CheckError)
+                samples += batch.samples
+    if not samples:
+        raise ConversionError("data: no samples; expected at least one")
+    names = watch.sites
+    return [pair for name, pair in recorder.sites.items() if name in names]

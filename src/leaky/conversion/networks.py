@@ -1,0 +1,139 @@
+"""Converting a PyTorch network."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leaky.conversion.candidates import Candidate, found
+from leaky.conversion.errors import ConversionError
+from leaky.conversion.passes import Passes
+from leaky.conversion.result import Change, Conversion, Left
+from leaky.conversion.selection import Selection
+from leaky.torch.rewriting import classes, modules
+from leaky.torch.rewriting.places import Place
+from leaky.torch.watch import unwrapped
+from leaky.user_code import in_one_line
+
+
+@dataclass(frozen=True)
+class Target:
+    """What rectifiers become."""
+
+    to: str
+    #: None: each keeps its own
+    slope: float | None
+
+    @property
+    def text(self) -> str:
+        """Return the activation as it is written."""
+        return self.to if self.to == "relu" or self.slope is None else f"{self.to}({self.slope:g})"
+
+
+def convert_network(
+    model: nn.Module,
+    target: Target,
+    selection: Selection,
+    *,
+    subclasses: bool,
+    data: Any,
+    batch_size: int | None,
+    inplace: bool,
+) -> Conversion:
+    """Convert the rectifiers of a network; see :func:`leaky.convert`."""
+    if not inplace:
+        what = "model: it cannot be copied (inplace=True takes no copy)"
+        model = in_one_line(what, partial(copy.deepcopy, model), ConversionError)
+    root = unwrapped(model)
+    batches = None if data is None else Passes(data, batch_size)
+    candidates, left = found(root, batches)
+    work = _Work(root, target, selection, subclasses)
+    for candidate in candidates:
+        work.convert(candidate)
+    work.finish()
+    return Conversion(model, tuple(work.changes), (*work.left, *left), tuple(work.notes))
+
+
+class _Work:
+    """One conversion, candidate by candidate."""
+
+    def __init__(self, root: nn.Module, target: Target, selection: Selection, subclasses: bool) -> None:
+        self.changes: list[Change] = []
+        self.left: list[Left] = []
+        self.notes: list[str] = []
+        self._root, self._target, self._selection, self._subclasses = root, target, selection, subclasses
+        self._calls: dict[nn.Module, dict[Place, float]] = {}
+
+    def convert(self, candidate: Candidate) -> None:
+        """Convert a candidate, or leave it, for a reason."""
+        reason = next(self._reasons(candidate), None)
+        if reason is not None:
+            self.left += [Left(site, candidate.path, candidate.form, reason) for site in candidate.sites]
+            return
+        module, origin = candidate.origin.module, candidate.origin
+        if origin.attribute is not None:
+            activation = modules.WarmLeakyReLU(candidate.slope or 0.0)
+            self._become(activation)
+            modules.hold(module, origin.attribute, activation)
+            after = modules.written(activation)
+        elif origin.place is not None:
+            slope = 0.0 if self._target.to == "relu" else self._target.slope or 0.0
+            self._calls.setdefault(module, {})[origin.place] = slope
+            after = "relu" if self._target.to == "relu" else f"leaky_relu({slope:g})"
+        else:
+            self._become(module)
+            after = modules.written(module)
+        self.changes += [
+            Change(site, candidate.path, candidate.form, candidate.before, after, candidate.how)
+            for site in candidate.sites
+        ]
+
+    def finish(self) -> None:
+        """Rewrite the code of the modules whose calls are to be converted, each once."""
+        for module, slopes in self._calls.items():
+            classes.convert_calls(module, slopes)
+        modules.mind_fused_paths(self._root)
+
+    def _reasons(self, candidate: Candidate) -> Iterator[str]:
+        """Yield the reasons for which a candidate stays as it is."""
+        module, kind = candidate.origin.module, candidate.kind
+        if candidate.reason is not None:
+            yield candidate.reason
+        refusal = self._selection.refusal(kind, candidate.sites)
+        if refusal is not None:
+            yield refusal
+        to, slope = self._target.to, self._target.slope
+        if kind == to and (to != "leaky_relu" or slope is None or candidate.before == self._target.text):
+            yield f"is {candidate.before} already"
+        if candidate.how == "module":
+            if modules.is_subclass(module) and not self._subclasses:
+                yield f"a subclass of {candidate.form}: only when asked: subclasses=True"
+            if module._parameters.keys() - {"weight"} or module._modules:
+                yield "holds more than its activation"
+        if candidate.how == "call":
+            if to == "prelu":
+                yield "a call has no place for a slope that is learned; a module has"
+            if kind == "prelu" and slope is None:
+                yield "a call is handed its slopes; a module has them"
+
+    def _become(self, module: nn.Module) -> None:
+        if self._target.to == "leaky_relu":
+            modules.to_leaky(module, self._target.slope)
+        elif self._target.to == "relu":
+            modules.to_relu(module)
+        elif modules.to_prelu(module, self._target.slope, self._like()):
+            self._note("PReLU adds its weights to the network's state: checkpoints from before lack them.")
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def _like(self) -> Tensor:
+        """Return a parameter to take the type and device of new ones from."""
+        return next((each for each in self._root.parameters() if each.is_floating_point()), torch.empty(0))

@@ -1,0 +1,1 @@
+"""Other rectifiers in the places of those of a PyTorch network: modules, functions that modules hold, and calls."""

@@ -1,0 +1,259 @@
+"""Classes whose methods call Leaky ReLU where those of the class they are made of call another rectifier.
+
+Such a class is made once for a class and the places in its code, is called as that class is, and its modules are pickled
+as modules of that class, with the places: so both sides need its source.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import functools
+import operator
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import CellType, FunctionType
+from typing import Any
+
+from torch import nn
+
+from leaky.torch.rewriting import calls
+from leaky.torch.rewriting.places import Place
+from leaky.torch.rewriting.reach import Reached, callee, reached
+from leaky.torch.rewriting.sources import Source, recompiled, rewrapped
+from leaky.torch.slopes import KeepsSlopes
+
+#: by which new code knows the module
+OWNER = "__leaky_owner__"
+#: what other names mean in new code
+CELLS: dict[str, Any] = {
+    "__leaky_converted__": calls.converted,
+    "__leaky_method__": calls.method,
+    "__leaky_product__": operator.mul,
+}
+
+
+def origin(module: nn.Module) -> type[nn.Module]:
+    """Return the class of a module as its author wrote it."""
+    cls: type[nn.Module] = getattr(type(module), "leaky_origin", type(module))
+    return cls
+
+
+def places(module: nn.Module) -> tuple[Place, ...]:
+    """Return the places of a module's code that were converted; its ``leaky_slopes`` has a slope for each."""
+    found: tuple[Place, ...] = getattr(type(module), "leaky_places", ())
+    return found
+
+
+def convert_calls(module: nn.Module, slopes: dict[Place, float]) -> None:
+    """Have a module call Leaky ReLU at these places of its code; those converted before keep their slopes."""
+    both = {**dict(zip(places(module), getattr(module, "leaky_slopes", ()), strict=True)), **slopes}
+    module.__class__ = rewritten(origin(module), tuple(both))
+    module.leaky_slopes = list(both.values())  # type: ignore[assignment]  # modules declare tensors and modules
+
+
+@functools.lru_cache(maxsize=None)
+def rewritten(cls: type[nn.Module], where: tuple[Place, ...]) -> type[nn.Module]:
+    """Return the class whose methods call Leaky ReLU at these places; see :mod:`leaky.torch.rewriting.classes`.
+
+    Raises:
+        RuntimeError: the source of the class is not there, or not what it was when the places were found.
+    """
+    def __reduce_ex__(self: Any, protocol: Any) -> Any:  # noqa: N807
+        make, arguments, *rest = super(result, self).__reduce_ex__(protocol)
+        plain = tuple(cls if each is result else each for each in arguments)
+        return (rebuilt, (cls, where, make, plain), *rest)
+
+    own = {"__reduce_ex__": __reduce_ex__, "leaky_origin": cls, "leaky_places": where}
+    result = exchanged(cls, exchanges(cls, where), CELLS, own)
+    return result
+
+
+def rebuilt(cls: type[nn.Module], where: tuple[Place, ...], make: Any, arguments: tuple[Any, ...]) -> nn.Module:
+    """Return a module of a rewritten class, without its state: what a pickled one is made by."""
+    module: nn.Module = make(*arguments)
+    module.__class__ = rewritten(cls, where)
+    return module
+
+
+def exchanges(
+    cls: type[nn.Module], where: tuple[Place, ...], around: Callable[[str, int, str], str] | None = None
+) -> dict[str, dict[int, ast.expr]]:
+    """Return what is to stand at the places, by function and by the number of the node.
+
+    Args:
+        cls: the class as its author wrote it.
+        where: the places.
+        around: given a function, the number of the node and the text of what is called there: what is called instead.
+
+    Raises:
+        RuntimeError: the source of the class is not there, or not what it was when the places were found.
+    """
+    found: dict[str, dict[int, ast.expr]] = defaultdict(dict)
+    for number, place in enumerate(where):
+        here = reached(cls).get(place.function)
+        nodes = here.nodes if here is not None else []
+        if place.index >= len(nodes) or ast.unparse(nodes[place.index]) != place.text:
+            raise RuntimeError(
+                f"{cls.__qualname__}: the source of {place.function.split(':')[1]} is not there, or not what it was "
+                f"when the network was converted; expected {place.text!r} at {place.line}"
+            )
+        wrap = partial(around, place.function, place.index) if around is not None else str
+        found[place.function][place.index] = _replacement(nodes[place.index], number, place, wrap)
+    return found
+
+
+def exchanged(
+    cls: type[nn.Module], exchanges: Mapping[str, Mapping[int, ast.expr]], cells: dict[str, Any], own: dict[str, Any]
+) -> type[nn.Module]:
+    """Return a class made of another one, with expressions exchanged in the code of its methods and what they call.
+
+    Args:
+        cls: the other one.
+        exchanges: by function and by the number of the node: what stands there instead. In it ``__old__`` is what stood
+            there before, and ``__leaky_owner__`` the module.
+        cells: what other names mean in it.
+        own: further attributes of the class.
+    """
+    functions = _Functions(cls, exchanges, cells)
+    made: dict[str, Any] = {
+        here.outer.__name__: functions.outer(here)
+        for here in reached(cls).values()
+        if here.definer is not None and getattr(cls, here.outer.__name__, None) is here.outer and functions.concern(here)
+    }
+    made |= {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
+    bases = (cls,) if issubclass(cls, KeepsSlopes) else (KeepsSlopes, cls)
+    result: type[nn.Module] = type(cls)(cls.__name__, bases, {**made, **own})
+    return result
+
+
+class _Functions:
+    """The functions of a class that are made anew."""
+
+    def __init__(self, cls: type, exchanges: Mapping[str, Mapping[int, ast.expr]], cells: dict[str, Any]) -> None:
+        self._cls, self._exchanges, self._cells = cls, exchanges, cells
+        self._reached = reached(cls)
+        self._made: dict[str, CellType] = {}
+
+    def concern(self, here: Reached, seen: tuple[str, ...] = ()) -> bool:
+        """Say whether something is exchanged in a function, or in one that it calls."""
+        if here.key in seen:
+            return False
+        if self._exchanges.get(here.key):
+            return True
+        return any(self.concern(each, (*seen, here.key)) for each in self._callees(here).values())
+
+    def _callees(self, here: Reached) -> dict[ast.AST, Reached]:
+        """Return the functions that one calls by name, by the nodes that stand for them."""
+        found = {}
+        for node in here.nodes:
+            called = callee(self._cls, here, node)
+            if called is not None:
+                match = next((each for each in self._reached.values() if each.outer is called[0]), None)
+                if match is not None:
+                    found[node] = match
+        return found
+
+    def outer(self, here: Reached) -> Any:
+        """Return the new function in the decorators of the old one; of no method, it takes the module before all else."""
+        cell = self._made.get(here.key)
+        if cell is None:
+            cell = self._made[here.key] = CellType(None)  # it may call itself
+            cell.cell_contents = rewrapped(here.outer, here.function, self._inner(here))
+        return cell.cell_contents
+
+    def _inner(self, here: Reached) -> FunctionType:
+        assert here.source is not None
+        changes = dict(self._exchanges.get(here.key, {}))
+        cells = {name: CellType(value) for name, value in self._cells.items()} | {"__leaky_bound__": CellType(partial)}
+        for node, called in self._callees(here).items():
+            if self.concern(called):
+                self.outer(called)
+                name = f"__leaky_function_{len(cells)}__"
+                cells[name] = self._made[called.key]
+                through_super = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call)
+                bound = through_super or called.definer is None
+                changes[here.nodes.index(node)] = expression(f"__leaky_bound__({name}, {OWNER})" if bound else name)
+        tree = copy.deepcopy(here.source.node)
+        order = {node: index for index, node in enumerate(ast.walk(tree))}
+        tree = _Exchange({node: changes[index] for node, index in order.items() if index in changes}).visit(tree)
+        _name_owner(tree, here.owner)
+        return recompiled(here.function, Source(tree, here.source.owner, here.source.imports), cells)
+
+
+class _Exchange(ast.NodeTransformer):
+    """Puts other expressions in the places of some; the first arguments of a new call are kept empty for what was there."""
+
+    def __init__(self, new: dict[ast.AST, ast.expr]) -> None:
+        self._new = new
+
+    def visit(self, node: ast.AST) -> Any:
+        new = self._new.get(node)
+        node = self.generic_visit(node)
+        if new is None:
+            return node
+        for each in ast.walk(new):
+            ast.copy_location(each, node)
+        return _Fill(node).visit(new)
+
+
+class _Fill(ast.NodeTransformer):
+    """Puts what was there before into what replaces it."""
+
+    def __init__(self, old: ast.AST) -> None:
+        self._old: Any = old
+
+    def visit_Name(self, node: ast.Name) -> Any:  # noqa: N802
+        match node.id.strip("_").split("_"):
+            case ["old"]:
+                return self._old
+            case ["old", "base"]:
+                return self._old.func.value
+            case ["old", "left"]:
+                return self._old.left
+            case ["old", "right"]:
+                return self._old.right
+            case ["old", "argument", number]:
+                return self._old.args[int(number)]
+            case ["old", "keyword", number]:
+                return self._old.keywords[int(number)].value
+        return node
+
+
+def _replacement(node: ast.AST, number: int, place: Place, wrap: Callable[[str], str]) -> ast.expr:
+    known = f"{OWNER}, {number}, {place.operand}, {place.kind == 'relu'}"
+    if place.way == "method":
+        assert isinstance(node, ast.Call)
+        assert isinstance(node.func, ast.Attribute)
+        return _with_arguments_of(node, f"{wrap('__leaky_method__')}({known}, __old_base__, {node.func.attr!r})")
+    if place.way == "product":
+        return expression(f"{wrap(f'__leaky_converted__({known}, __leaky_product__)')}(__old_left__, __old_right__)")
+    return expression(wrap(f"__leaky_converted__({known}, __old__)"))
+
+
+def expression(text: str) -> ast.expr:
+    """Return the tree of an expression."""
+    return ast.parse(text, mode="eval").body
+
+
+def _with_arguments_of(old: ast.Call, text: str) -> ast.expr:
+    """Return a call that takes the arguments of another one after its own."""
+    new = expression(text)
+    assert isinstance(new, ast.Call)
+    new.args += [ast.Name(f"__old_argument_{number}__", ast.Load()) for number in range(len(old.args))]
+    new.keywords += [ast.keyword(each.arg, ast.Name(f"__old_keyword_{n}__", ast.Load())) for n, each in enumerate(old.keywords)]
+    return new
+
+
+def _name_owner(tree: Any, owner: str | None) -> None:
+    """Have the module known by a name of our own: a method's first argument, or one that comes before all others."""
+    if owner is None:
+        arguments = tree.args.posonlyargs or tree.args.args
+        arguments.insert(0, ast.arg(OWNER))
+    else:
+        first = ast.parse(f"{OWNER} = {owner}").body[0]
+        for each in ast.walk(first):
+            ast.copy_location(each, tree.body[0])
+        documented = ast.get_docstring(tree) is not None
+        tree.body.insert(1 if documented else 0, first)
