@@ -17,6 +17,7 @@ import onnx
 from google.protobuf.message import Message
 
 from leaky.conversion.graphs import convert_graph
+from leaky.conversion.selection import Selection
 from leaky.onnx import read, watch
 from leaky.onnx.rewriting import KINDS
 
@@ -114,7 +115,7 @@ def parts(message: Message) -> list[Message]:
 
 def convert(path: Path, came: Counter[str]) -> None:
     """Convert a model, and read what comes of it, which has to be as sound."""
-    conversion = convert_graph(path, 0.1, kinds=KINDS, max_memory=MEMORY)
+    conversion = convert_graph(path, 0.1, Selection(None, None, KINDS), max_memory=MEMORY)
     came["converted"] += bool(conversion.changes)
     out = path.with_suffix(".out.onnx")
     conversion.model.save(out)

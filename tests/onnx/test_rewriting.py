@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from leaky.onnx import watch
 from leaky.onnx.reading import checked
-from leaky.onnx.rewriting import Outcome, Wish, rewrite
+from leaky.onnx.rewriting import Outcome, rewrite
 
 Model = Callable[..., onnx.ModelProto]
 
@@ -25,13 +25,17 @@ def rewritten(
     proto: onnx.ModelProto,
     slope: float | None = 0.1,
     kinds: Collection[str] = ("relu", "leaky_relu"),
-    only: str = "*",
-    skip: str = "",
+    stays: str = "",
 ) -> tuple[onnx.ModelProto, list[Outcome], list[str]]:
     """Return a rewritten copy of a model, sound, and what became of its sites; the names are those that a check gives."""
     copy = onnx.ModelProto.FromString(proto.SerializeToString())
-    wish = Wish(slope, kinds, lambda name: fnmatchcase(name, only), lambda name: fnmatchcase(name, skip))
-    outcomes, notes = rewrite(copy, checked(proto, None, None), wish)
+
+    def refusal(kind: str, names: list[str]) -> str | None:
+        if kind not in kinds:
+            return "of another kind"
+        return "named" if any(fnmatchcase(name, stays) for name in names) else None
+
+    outcomes, notes = rewrite(copy, checked(proto, None, None), slope, refusal)
     onnx.checker.check_model(copy)
     onnx.shape_inference.infer_shapes(copy, check_type=True, strict_mode=True)
     return copy, outcomes, notes
@@ -146,12 +150,19 @@ def test_only_when_asked(model: Model) -> None:
     proto = model(f"{DENSE} {body}", weights={"W": W, "S": np.full((4,), 0.25, "f")})
     after, outcomes, _ = rewritten(proto)
     assert after == proto
-    asked = [f"only when asked: kinds={kind!r}" for kind in ("relu6", "prelu", "threshold")]
-    assert [each.reason for each in outcomes] == [*asked, "no rectifier", "no rectifier"]
+    assert [each.reason for each in outcomes] == [*["of another kind"] * 3, "no rectifier", "no rectifier"]
     after, outcomes, _ = rewritten(proto, kinds=["relu6", "prelu", "threshold"])
     assert slopes(after) == [0.1, 0.1, 0.1]
     assert [each.name for each in after.graph.initializer] == ["W"]
     assert [each.op_type for each in nodes(after)] == ["MatMul", *["LeakyRelu"] * 3, "Sigmoid", "Elu"]
+
+
+def test_what_makes_another_value_too_stays(model: Model) -> None:
+    proto = model(
+        f"{DENSE} s, t = Split(S) y = PRelu(h, s)", "float[N,4] x, float[8] S", {"W": W}, outputs="float y, float[4] t"
+    )
+    after = rewritten(proto, kinds=["prelu"])[0]
+    assert [each.op_type for each in nodes(after)] == ["MatMul", "Split", "LeakyRelu"]
 
 
 def test_bounds_that_are_attributes_go(model: Model) -> None:
@@ -250,11 +261,9 @@ def test_a_function_is_changed_once_for_all_its_calls(model: Model) -> None:
     assert slopes(after) == [0.1]
     assert len(after.functions) == 1
     np.testing.assert_array_equal(run(after, X[1:])[0], leaky(-leaky(-X[1:], 0.1), 0.1))
-    assert slopes(rewritten(proto, only="act_y/*")[0]) == [0.1]
-    assert [each.reason for each in rewritten(proto, only="other")[1]] == ["not among those asked for"] * 2
-    after, outcomes, notes = rewritten(proto, skip="act_a/*")
+    after, outcomes, _ = rewritten(proto, stays="act_a/*")
     assert after == proto
-    assert [each.reason for each in outcomes] == ["skipped", "one operation with act_a/Relu_o, which stays: skipped"]
+    assert [each.reason for each in outcomes] == ["named", "named"]
 
 
 @pytest.mark.parametrize("calls", ["a = my.f(h, zero) y = my.f(a, h)", "a = my.f(h, zero) y = my.f(zero, a)"])
@@ -353,7 +362,7 @@ def test_all_else_stays_as_it_is(model: Model) -> None:
     node.metadata_props.add(key="pkg", value="x")
     proto.graph.initializer[0].doc_string = "weights"
     proto.MergeFromString(b"\xc2\x3e\x03abc")  # a field of a version to come
-    after, _, _ = rewritten(proto, only="act")
+    after, _, _ = rewritten(proto, stays="Relu_*")
     changed = after.graph.node[1]
     assert (changed.op_type, changed.attribute[0].f) == ("LeakyRelu", np.float32(0.1))
     changed.op_type = "Relu"

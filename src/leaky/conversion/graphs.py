@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
-from fnmatch import fnmatchcase
+from collections.abc import Iterable
+from copy import deepcopy
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,25 +14,27 @@ from numpy.typing import NDArray
 
 from leaky.activation import Activation
 from leaky.checkup.batches import batches
-from leaky.checkup.finding import Finding
 from leaky.checkup.graphs import arrays
-from leaky.checkup.result import Check
 from leaky.checkup.run import Progress
+from leaky.conversion.errors import ConversionError
+from leaky.conversion.moved import Moved
 from leaky.conversion.result import Change, Conversion, Drift, Left
-from leaky.function import real_slope
+from leaky.conversion.selection import Selection
+from leaky.onnx import ModelFile
+from leaky.onnx.outputs import pairs
+from leaky.onnx.reading import checked, opened
+from leaky.onnx.rewriting import Outcome, rewrite
 
 if TYPE_CHECKING:
-    from leaky.onnx.rewriting import Outcome
+    from onnx import ModelProto
 
 
 def convert_graph(
     model: Any,
-    negative_slope: float | None = 0.01,
+    negative_slope: float | None,
+    selection: Selection,
     *,
     to: str = "leaky_relu",
-    kinds: str | Collection[str] = ("relu", "leaky_relu"),
-    only: Any = None,
-    skip: Any = None,
     data: Any = None,
     batch_size: int | None = None,
     max_memory: int | None = None,
@@ -47,10 +49,8 @@ def convert_graph(
     Args:
         model: the path of an ONNX file, or an ``onnx.ModelProto``, which is left as it is.
         negative_slope: of the converted sites; None: each keeps its own, such as a PRelu that has but one.
+        selection: what is to be converted.
         to: ``"leaky_relu"`` or ``"relu"``.
-        kinds: of the sites that are meant: ``relu``, ``leaky_relu``, ``prelu``, ``relu6``, ``hardtanh``, ``threshold``.
-        only: patterns of names, checks or findings: the sites that are meant. None: all.
-        skip: in the same forms: the sites that must stay.
         data: to see how far the outputs move, as for :func:`leaky.check`. None: nothing is run.
         batch_size: for data that are not in batches.
         max_memory: the bytes that the model, and ONNX Runtime, may take.
@@ -61,33 +61,21 @@ def convert_graph(
         :func:`leaky.onnx.save` writes to a file.
 
     Raises:
-        ValueError: the model is not sound, the data are none that it takes, or an argument is not what is expected; in
-            one line.
-        TypeError: the slope is not a real number.
+        ConversionError: a :class:`ValueError`; the model is not sound, the data are none that it takes, or an argument is
+            not what is expected; in one line.
     """
-    from leaky.onnx import ModelFile
-    from leaky.onnx.reading import checked, opened
-    from leaky.onnx.rewriting import Wish, rewrite
-
     slope = _slope(negative_slope, to)
-    wish = Wish(slope, _kinds(kinds), _matcher("only", only, default=True), _matcher("skip", skip, default=False))
     path = Path(fspath(model)) if isinstance(model, str | PathLike) else None
-    if path is not None:
-        before, graph = opened(path, max_memory)
-    else:
-        before, graph = model, checked(model, None, max_memory)
-    after = type(before)()
-    after.CopyFrom(before)
-    outcomes, notes = rewrite(after, graph, wish)
-    drift = None
-    if data is not None:
-        from leaky.onnx.outputs import pairs
-
-        stream = arrays(*batches(data, batch_size), progress or (lambda done, total: None))
-        folder = None if path is None else path.parent
-        drift = _drift(pairs((before, after), graph.graph, stream, folder=folder, max_memory=max_memory))
-        if drift is None:
-            notes.append("No drift: the model has no outputs of floats.")
+    try:
+        before, after, outcomes, notes = _rewritten(model, path, slope, selection, max_memory)
+        drift = None
+        if data is not None:
+            stream = arrays(*batches(data, batch_size), progress or (lambda done, total: None))
+            drift = _drift(before, after, path, stream, max_memory)
+            if drift is None:
+                notes.append("No drift: the model has no outputs of floats.")
+    except ValueError as error:
+        raise ConversionError(str(error)) from error
     if slope is not None and (warning := Activation("leaky_relu", (slope,)).slope_warning):
         notes.append(warning)
     return Conversion(
@@ -100,45 +88,29 @@ def convert_graph(
 
 
 def _slope(negative_slope: float | None, to: str) -> float | None:
+    """Return the slope that is to be written, which has to be one that ONNX holds."""
     if to not in ("leaky_relu", "relu"):
-        raise ValueError(f"to: {to!r}; expected 'leaky_relu' or 'relu', as the slopes of an ONNX model are not trained")
-    if to == "relu" or negative_slope is None:
-        return 0.0 if to == "relu" else None
-    slope = real_slope(negative_slope)
-    with np.errstate(over="ignore", under="ignore"):
-        held = float(np.float32(slope))
-    if (held == 0) != (slope == 0) or math.isinf(held) != math.isinf(slope):
-        raise ValueError(f"negative_slope: {slope!r}; expected what float32 holds, as ONNX has it")
+        text = "expected 'leaky_relu' or 'relu' for an ONNX model, whose slopes are not learned any more"
+        raise ConversionError(f"to: {to!r}; {text}")
+    slope = 0.0 if to == "relu" else negative_slope
+    if slope is not None:
+        with np.errstate(over="ignore", under="ignore"):
+            held = float(np.float32(slope))
+        if (held == 0) != (slope == 0) or math.isinf(held) != math.isinf(slope):
+            raise ConversionError(f"negative_slope: {slope!r}; expected what float32 holds, as ONNX has it")
     return slope
 
 
-def _kinds(kinds: str | Collection[str]) -> tuple[str, ...]:
-    from leaky.onnx.rewriting import KINDS
-
-    given = (kinds,) if isinstance(kinds, str) else tuple(kinds)
-    for kind in given:
-        if kind not in KINDS:
-            raise ValueError(f"kinds: {kind!r}; expected some of {', '.join(KINDS)}")
-    return given
-
-
-def _matcher(argument: str, given: Any, *, default: bool) -> Callable[[str], bool]:
-    """Return what says whether a site is among those given."""
-    if given is None:
-        return lambda name: default
-    matchers = [_matches(argument, each) for each in (given if isinstance(given, list | tuple) else [given])]
-    return lambda name: any(matches(name) for matches in matchers)
-
-
-def _matches(argument: str, given: Any) -> Callable[[str], bool]:
-    match given:
-        case str():
-            return lambda name: fnmatchcase(name, given)
-        case Check():
-            return {name for name, seen in given.judged.items() if seen.dead.any()}.__contains__
-        case Finding():
-            return lambda name: given.site in (None, name)
-    raise ValueError(f"{argument}: {type(given).__name__}; expected a pattern of names, a check, or a finding of one")
+def _rewritten(
+    model: Any, path: Path | None, slope: float | None, selection: Selection, max_memory: int | None
+) -> tuple[ModelProto, ModelProto, list[Outcome], list[str]]:
+    """Return the model as it was and as it is to be, and what became of its sites."""
+    if path is None:
+        before, graph = model, checked(model, None, max_memory)
+    else:
+        before, graph = opened(path, max_memory)
+    after = deepcopy(before)
+    return before, after, *rewrite(after, graph, slope, selection.refusal)
 
 
 def _change(outcome: Outcome) -> Change:
@@ -156,40 +128,22 @@ def _text(name: str, slope: float) -> str:
     return str(Activation(name, (float(str(np.float32(slope))),)))
 
 
-def _drift(pairs: Iterable[tuple[int, list[NDArray[Any]], list[NDArray[Any]]]]) -> Drift | None:
-    """Return how far the outputs moved; None if there are none."""
-    tally = _Tally()
-    for samples, before, after in pairs:
-        tally.add(samples, before, after)
-    return tally.drift()
-
-
-class _Tally:
-    """The differences between outputs, so far."""
-
-    def __init__(self) -> None:
-        self.samples = self.elements = self.agreeing = 0
-        self.largest = self.total = self.squares = 0.0
-        self.scored = True
-
-    def add(self, samples: int, before: list[NDArray[Any]], after: list[NDArray[Any]]) -> None:
-        self.samples += samples
-        for one, other in zip(before, after, strict=True):
-            one, other = one.astype(np.float64), other.astype(np.float64)
-            same = (one == other) | (np.isnan(one) & np.isnan(other))
-            with np.errstate(invalid="ignore", over="ignore"):
-                moved = np.where(same, 0.0, np.abs(one - other))
-                self.squares += float(np.square(one).sum())
-            self.largest = max(self.largest, float(moved.max(initial=0.0)))
-            self.total += float(moved.sum())
-            self.elements += moved.size
-        self.scored &= bool(before) and before[0].ndim == 2 and before[0].shape[0] == samples and before[0].shape[1] > 1
-        if self.scored:
-            self.agreeing += int((before[0].argmax(axis=1) == after[0].argmax(axis=1)).sum())
-
-    def drift(self) -> Drift | None:
-        if not self.elements:
+def _drift(
+    before: ModelProto, after: ModelProto, path: Path | None, batches: Iterable[object], max_memory: int | None
+) -> Drift | None:
+    """Return how far the outputs moved; None if the models have none of floats."""
+    moved = Moved()
+    folder = None if path is None else path.parent
+    for samples, one, other in pairs((before, after), batches, folder=folder, max_memory=max_memory):
+        if not one:
             return None
-        scale = math.sqrt(self.squares / self.elements)
-        agreement = self.agreeing / self.samples if self.scored else None
-        return Drift(self.samples, self.largest, self.total / self.elements, scale, agreement)
+        name = _compared(one, samples)
+        shown = name if len(one) > 1 else ""
+        moved.add(shown, one[name].astype(np.float64), other[name].astype(np.float64), samples)
+    return moved.drift()
+
+
+def _compared(outputs: dict[str, NDArray[Any]], samples: int) -> str:
+    """Return the name of the output that is compared: the logits, or else the first that tells the samples apart."""
+    of_samples = [name for name, value in outputs.items() if value.shape[:1] == (samples,)]
+    return next(iter([*(name for name in outputs if name == "logits"), *of_samples, *outputs]))

@@ -47,8 +47,11 @@ class Drift:
     mean: float
     #: root mean square of the outputs before, to hold these against
     scale: float
-    #: share of samples on which the largest output is the same one; None for outputs that are no scores of classes
+    #: share of samples, or of their positions, on which the largest output is the same one; None for outputs that are no
+    #: scores of classes
     agreement: float | None
+    #: which output was compared, such as ``logits`` or ``0``, if the network has several
+    output: str = ""
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,12 +15,11 @@ from leaky.onnx.errors import said_of
 from leaky.onnx.feeding import Arrays, Inputs
 from leaky.onnx.running import SILENT, capped, session_options
 
-Outputs = list[NDArray[Any]]
+Outputs = dict[str, NDArray[Any]]
 
 
 def pairs(
     models: tuple[onnx.ModelProto, onnx.ModelProto],
-    graph: ir.Graph,
     batches: Iterable[object],
     *,
     folder: Path | None = None,
@@ -30,18 +29,17 @@ def pairs(
 
     Args:
         models: of the same inputs and outputs.
-        graph: of either, in onnx-ir.
         batches: as for :func:`leaky.onnx.watch`.
         folder: of their external data, if they have any.
         max_memory: the bytes that ONNX Runtime may take for both.
 
     Yields:
-        For each run the number of samples, and the outputs of each model that are arrays of floats.
+        For each run the number of samples, and the outputs of each model that are arrays of floats, by name.
 
     Raises:
         ValueError: ONNX Runtime does not take a model or cannot run it, or a batch is not what they take; in one line.
     """
-    inputs = Inputs(graph)
+    inputs = Inputs(ir.from_proto(models[0]).graph)
     feeds = map(inputs.feed, batches)
     with capped(max_memory):
         before, after = (_session(model, folder, max_memory) for model in models)
@@ -53,10 +51,7 @@ def pairs(
             step = fixed or (feed.samples if several else 1)
             for start in range(0, feed.samples, step):
                 real, arrays = min(step, feed.samples - start), feed.part(start, step)
-                one, other = (
-                    [each[:real] if real < step else each for each in _run(s, arrays)] for s in (before, after)
-                )
-                yield real, one, other
+                yield real, _run(before, arrays, step, real), _run(after, arrays, step, real)
         if several is None:
             raise ValueError("batches: there is none")
 
@@ -67,12 +62,17 @@ def _session(model: onnx.ModelProto, folder: Path | None, max_memory: int | None
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _run(session: ort.InferenceSession, arrays: Arrays) -> Outputs:
+def _run(session: ort.InferenceSession, arrays: Arrays, samples: int, real: int) -> Outputs:
+    """Return the outputs for so many samples, of which the first are real."""
     options = ort.RunOptions()
     options.log_severity_level = SILENT
     names = [output.name for output in session.get_outputs() if output.type in _FLOATS]
     with said_of("ONNX Runtime cannot run the model"):
-        return session.run(names, arrays, options) if names else []
+        values = session.run(names, arrays, options) if names else []
+    return {
+        name: value[:real] if value.shape[:1] == (samples,) else value
+        for name, value in zip(names, values, strict=True)
+    }
 
 
 _FLOATS = {"tensor(float16)", "tensor(float)", "tensor(double)"}
@@ -80,7 +80,7 @@ _FLOATS = {"tensor(float16)", "tensor(float)", "tensor(double)"}
 
 def _runs(session: ort.InferenceSession, arrays: Arrays) -> bool:
     try:
-        _run(session, arrays)
+        _run(session, arrays, 2, 2)
     except ValueError:
         return False
     return True

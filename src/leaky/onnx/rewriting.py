@@ -24,17 +24,8 @@ from leaky.wording import counted, plain
 KINDS = ("relu", "leaky_relu", "prelu", "relu6", "hardtanh", "threshold")
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What is to become of a model's rectifiers."""
-
-    #: the slope they are to have; None: each keeps its own
-    slope: float | None
-    #: the kinds that are meant
-    kinds: Collection[str]
-    #: whether the site of a name is meant, and whether it must stay as it is
-    only: Callable[[str], bool]
-    skip: Callable[[str], bool]
+#: what says why sites that are one node, of a kind and of these names, are not to be rewritten; None if they are
+Refusal = Callable[[str, list[str]], str | None]
 
 
 @dataclass(frozen=True)
@@ -64,16 +55,18 @@ class Written:
     opset: int
 
 
-def rewrite(proto: onnx.ModelProto, model: ir.Model, wish: Wish) -> tuple[list[Outcome], list[str]]:
+def rewrite(
+    proto: onnx.ModelProto, model: ir.Model, slope: float | None, refusal: Refusal
+) -> tuple[list[Outcome], list[str]]:
     """Rewrite the rectifiers of a model, in place: as LeakyRelu, or as Relu where the slope is 0.
 
-    A node in a function is one thing, however often the function is called: it is rewritten if any of its sites is meant
-    by ``only`` and none by ``skip``.
+    A node in a function is one thing, however often the function is called.
 
     Args:
         proto: the model, in which the nodes are rewritten.
         model: the same in onnx-ir, of which nothing is left to use.
-        wish: what is to be done.
+        slope: that the rectifiers are to have; None: each keeps its own.
+        refusal: of those that are to stay as they are.
 
     Returns:
         What became of each site, in the order of computation, and what else is to be known.
@@ -91,12 +84,12 @@ def rewrite(proto: onnx.ModelProto, model: ir.Model, wish: Wish) -> tuple[list[O
         times = Counter(map(_number, model.graph.all_nodes()))
         outcomes = {}
         for number, group in sites.items():
-            for outcome in _decided(group, written[number], times[number], wish):
+            for outcome in _decided(group, written[number], times[number], slope, refusal):
                 outcomes[outcome.site] = outcome
         rewritten = {number: group for number, group in sites.items() if not outcomes[group[0].name].reason}
         for number, group in rewritten.items():
             _become(written[number], _place(group[0]), outcomes[group[0].name].after or 0.0)
-    notes = [*_shared(rewritten, written), *_on_doubles(rewritten, written, wish), *_on_all(model, rewritten)]
+    notes = [*_shared(rewritten, written), *_on_doubles(rewritten, written, slope), *_on_all(model, rewritten)]
     return [*(outcomes[each.name] for each in found), *_fused(model)], notes
 
 
@@ -133,38 +126,37 @@ def _pairs(graph: ir.Graph, part: Part) -> Iterator[tuple[ir.Node, onnx.NodeProt
                 yield from _pairs(body, inner)
 
 
-def _decided(group: list[Found], written: Written, times: int, wish: Wish) -> Iterator[Outcome]:
-    """Yield what is to become of the sites that are one node."""
-    reasons = {found.name: _reason(found, written, wish) for found in group}
-    together = _reason_of_all(group, reasons, times, wish)
+def _decided(
+    group: list[Found], written: Written, times: int, slope: float | None, refusal: Refusal
+) -> Iterator[Outcome]:
+    """Yield what is to become of the sites that are one node, which there are so many times."""
+    reasons = {found.name: _nature(found) for found in group}
+    refused = [refusal(kind, list(reasons)) for kind in dict.fromkeys(found.activation.kind for found in group)]
+    for found in group:
+        name = found.name
+        reasons[name] = reasons[name] or next(filter(None, refused), None) or unsuited(found, slope, written.opset)
+    together = _reason_of_all(group, reasons, times, slope)
     for found in group:
         reason, activation = reasons[found.name] or together, found.activation
-        after = None if reason else slope_for(found, wish.slope)
+        after = None if reason else slope_for(found, slope)
         own = own_name(found.node)
         yield Outcome(found.name, own, activation.form, activation.kind, activation.slope, after, reason)
 
 
-def _reason_of_all(group: list[Found], reasons: dict[str, str], times: int, wish: Wish) -> str:
+def _nature(found: Found) -> str:
+    """Return why a site is nothing to be rewritten, whoever asks, in a few words; nothing if it is."""
+    if found.no_site or (found.activation.general and found.unjudged):
+        return found.no_site or found.unjudged
+    return "" if found.activation.kind in KINDS else "no rectifier"
+
+
+def _reason_of_all(group: list[Found], reasons: dict[str, str], times: int, slope: float | None) -> str:
     """Return why sites that are one node stay together, by the reasons of each; nothing if nothing speaks for it."""
     staying = next((name for name, reason in reasons.items() if reason), None)
     if staying is not None:
         return f"one operation with {plain(staying)}, which stays: {reasons[staying]}"
-    if not any(wish.only(found.name) for found in group):
-        return "not among those asked for"
-    alike = len(group) == times and len({(_place(found), slope_for(found, wish.slope)) for found in group}) == 1
+    alike = len(group) == times and len({(_place(found), slope_for(found, slope)) for found in group}) == 1
     return "" if alike else "not the same thing at all calls of its function"
-
-
-def _reason(found: Found, written: Written, wish: Wish) -> str:
-    """Return why a site stays as it is by itself, in a few words; nothing if nothing speaks for it."""
-    kind, general = found.activation.kind, found.activation.general
-    if found.no_site or (general and found.unjudged):
-        return found.no_site or found.unjudged
-    if kind not in KINDS:
-        return "no rectifier"
-    if kind not in wish.kinds:
-        return f"only when asked: kinds={kind!r}"
-    return "skipped" if wish.skip(found.name) else unsuited(found, slope_for(found, wish.slope), written.opset)
 
 
 def _place(found: Found) -> int:
@@ -196,12 +188,12 @@ def _shared(rewritten: dict[int, list[Found]], written: list[Written]) -> Iterat
         yield f"The function {plain(name)!r} is written once and called {counted(count, 'time')}: it changed for all."
 
 
-def _on_doubles(rewritten: dict[int, list[Found]], written: list[Written], wish: Wish) -> Iterator[str]:
+def _on_doubles(rewritten: dict[int, list[Found]], written: list[Written], wanted: float | None) -> Iterator[str]:
     """Yield what is to be known of slopes in float64."""
     slopes: dict[float, int] = {}
     for number, group in rewritten.items():
         if group[0].activation.value.dtype == ir.DataType.DOUBLE:
-            slopes[slope_for(group[0], wish.slope) or 0.0] = written[number].opset
+            slopes[slope_for(group[0], wanted) or 0.0] = written[number].opset
     for slope in slopes:
         if float(np.float32(slope)) != slope:
             yield f"float64: an alpha in ONNX is a float32, so that the slope {slope!r} is {float(np.float32(slope))!r}."

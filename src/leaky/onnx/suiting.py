@@ -29,15 +29,15 @@ def _slopes(found: Found) -> set[float]:
     return set(slope) if isinstance(slope, tuple) else {slope}
 
 
-def unsuited(found: Found, slope: float | None, opset: int) -> str:
-    """Return why a site cannot be, or need not be, a rectifier of this slope, in a few words; nothing if it can.
+def unsuited(found: Found, wanted: float | None, opset: int) -> str:
+    """Return why a site cannot be, or need not be, a rectifier of a slope, in a few words; nothing if it can.
 
     Args:
         found: the site, with shapes inferred.
-        slope: that it is to have; None if it is to keep its own, which is not one number.
+        wanted: the slope; None if it is to keep its own.
         opset: version of ONNX's own operators where it is written.
     """
-    own, activation = _slopes(found), found.activation
+    own, activation, slope = _slopes(found), found.activation, slope_for(found, wanted)
     if slope is None:
         return f"it has {len(own):,} slopes, and LeakyRelu takes one" if own else "its slopes are not constant"
     if activation.kind in ("relu", "leaky_relu") and {np.float32(each) for each in own} == {np.float32(slope)}:
