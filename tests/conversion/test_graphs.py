@@ -157,6 +157,17 @@ def test_prelu_is_frozen_when_asked() -> None:
     assert conversion.left[0].reason == "it has 7 slopes, and LeakyRelu takes one"
 
 
+def test_slopes_that_are_odd() -> None:
+    proto = small("h = MatMul(x, W) a = LeakyRelu<alpha = 0.5>(h) y = LeakyRelu<alpha = 1.0>(a)")
+    proto.graph.node[1].attribute[0].f, proto.graph.node[2].attribute[0].f = float("nan"), float("inf")
+    changes = convert(proto, 0.1).changes
+    assert [each.before for each in changes] == ["leaky_relu", "leaky_relu(inf)"]
+    assert [each.reason for each in convert(proto, None).left] == [
+        "its slope is nan, which LeakyRelu does not hold",
+        "its slope is inf already",
+    ]
+
+
 def test_sites_by_check_and_finding() -> None:
     proto = small("z = Constant<value = float {100.0}>() h = MatMul(x, W) d = Sub(h, z) a = Relu(d) y = Relu(h)")
     check = leaky.check(proto, X)

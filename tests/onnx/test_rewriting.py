@@ -177,6 +177,7 @@ def test_bounds_that_are_attributes_go(model: Model) -> None:
     [
         (np.full((4, 1, 1), 0.25, "f"), ""),
         (np.array([0.25], "f"), ""),
+        (np.array([np.nan], "f"), "its slope is nan, which LeakyRelu does not hold"),
         (np.array([0.25, 0.5, 0.25, 0.25], "f").reshape(4, 1, 1), "it has 2 slopes, and LeakyRelu takes one"),
         (None, "its slopes are not constant"),
     ],

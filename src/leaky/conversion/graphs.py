@@ -24,6 +24,7 @@ from leaky.onnx import ModelFile
 from leaky.onnx.outputs import pairs
 from leaky.onnx.reading import checked, opened
 from leaky.onnx.rewriting import Outcome, rewrite
+from leaky.onnx.suiting import alpha, holds
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -93,11 +94,8 @@ def _slope(negative_slope: float | None, to: str) -> float | None:
         text = "expected 'leaky_relu' or 'relu' for an ONNX model, whose slopes are not learned any more"
         raise ConversionError(f"to: {to!r}; {text}")
     slope = 0.0 if to == "relu" else negative_slope
-    if slope is not None:
-        with np.errstate(over="ignore", under="ignore"):
-            held = float(np.float32(slope))
-        if (held == 0) != (slope == 0) or math.isinf(held) != math.isinf(slope):
-            raise ConversionError(f"negative_slope: {slope!r}; expected what float32 holds, as ONNX has it")
+    if slope is not None and not holds(slope):
+        raise ConversionError(f"negative_slope: {slope!r}; expected what float32 holds, as ONNX has it")
     return slope
 
 
@@ -116,7 +114,7 @@ def _rewritten(
 def _change(outcome: Outcome) -> Change:
     before, after = outcome.before, outcome.after
     text = outcome.kind
-    if text in ("leaky_relu", "prelu") and isinstance(before, float):
+    if text in ("leaky_relu", "prelu") and isinstance(before, float) and not math.isnan(before):
         text = _text(text, before)
     return Change(
         outcome.site, outcome.node, outcome.form, text, _text("leaky_relu", after) if after else "relu", "node"
@@ -125,7 +123,7 @@ def _change(outcome: Outcome) -> Change:
 
 def _text(name: str, slope: float) -> str:
     """Write an activation with its slope as ONNX has it, in float32, in the fewest digits that tell it."""
-    return str(Activation(name, (float(str(np.float32(slope))),)))
+    return str(Activation(name, (float(str(np.float32(alpha(slope)))),)))
 
 
 def _drift(

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
@@ -15,7 +14,7 @@ from leaky.onnx.hiding import QUANTISED, inside
 from leaky.onnx.naming import own_name, write_out_functions
 from leaky.onnx.reading import Part
 from leaky.onnx.shapes import inferred
-from leaky.onnx.suiting import slope_for, unsuited
+from leaky.onnx.suiting import alpha, slope_for, unsuited
 from leaky.onnx.sweeping import sweep
 from leaky.onnx.tracing import Found, bodies_of, recognised
 from leaky.wording import counted, plain
@@ -195,8 +194,8 @@ def _on_doubles(rewritten: dict[int, list[Found]], written: list[Written], wante
         if group[0].activation.value.dtype == ir.DataType.DOUBLE:
             slopes[slope_for(group[0], wanted) or 0.0] = written[number].opset
     for slope in slopes:
-        if float(np.float32(slope)) != slope:
-            yield f"float64: an alpha in ONNX is a float32, so that the slope {slope!r} is {float(np.float32(slope))!r}."
+        if alpha(slope) != slope:
+            yield f"float64: an alpha in ONNX is a float32, so that the slope {slope!r} is {alpha(slope)!r}."
     if any(slope and opset not in _DOUBLES for slope, opset in slopes.items()):
         yield "float64: ONNX Runtime runs no LeakyRelu of float64 in the opset of the model, other runtimes may."
 

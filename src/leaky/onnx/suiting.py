@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,6 +20,18 @@ def slope_for(found: Found, wanted: float | None) -> float | None:
         return wanted
     slopes = _slopes(found)
     return slopes.pop() if len(slopes) == 1 else None
+
+
+def alpha(slope: float) -> float:
+    """Return a slope as the attribute alpha holds it, which is a float32."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.float32(slope))
+
+
+def holds(slope: float) -> bool:
+    """Say whether alpha can hold a slope, but for rounding: it is a number, and neither too large nor too small."""
+    held = alpha(slope)
+    return not math.isnan(slope) and (held == 0) == (slope == 0) and math.isinf(held) == math.isinf(slope)
 
 
 def _slopes(found: Found) -> set[float]:
@@ -40,7 +53,9 @@ def unsuited(found: Found, wanted: float | None, opset: int) -> str:
     own, activation, slope = _slopes(found), found.activation, slope_for(found, wanted)
     if slope is None:
         return f"it has {len(own):,} slopes, and LeakyRelu takes one" if own else "its slopes are not constant"
-    if activation.kind in ("relu", "leaky_relu") and {np.float32(each) for each in own} == {np.float32(slope)}:
+    if not holds(slope):
+        return f"its slope is {slope:g}, which LeakyRelu does not hold"
+    if activation.kind in ("relu", "leaky_relu") and {alpha(each) for each in own} == {alpha(slope)}:
         return f"its slope is {slope:g} already"
     operator, dtype = "LeakyRelu" if slope else "Relu", activation.value.dtype
     constraints = onnx.defs.get_schema(operator, opset, "").type_constraints
