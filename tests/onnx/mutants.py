@@ -1,4 +1,4 @@
-"""Reads, and runs where that goes, mutated models within bounded memory: ``mutants.py FOLDER FIRST LAST [run]``.
+"""Reads, and runs or converts where that goes, mutated models within bounded memory: ``mutants.py FOLDER FIRST LAST [run|convert]``.
 
 Whatever is not a ValueError of one line ends it with a traceback. Prints each seed, and what came of all as JSON.
 """
@@ -16,7 +16,10 @@ import numpy as np
 import onnx
 from google.protobuf.message import Message
 
+from leaky.conversion.graphs import convert_graph
+from leaky.conversion.selection import Selection
 from leaky.onnx import read, watch
+from leaky.onnx.rewriting import KINDS
 
 MEMORY = 1 << 28
 X = {"x": np.random.default_rng(1).standard_normal((4, 3, 8, 8)).astype("f"), "c": np.array(True)}
@@ -110,7 +113,21 @@ def parts(message: Message) -> list[Message]:
     return found
 
 
-def main(folder: Path, first: int, last: int, run: bool) -> None:
+def convert(path: Path, came: Counter[str]) -> None:
+    """Convert a model, and read what comes of it, which has to be as sound."""
+    conversion = convert_graph(path, 0.1, Selection(None, None, KINDS), max_memory=MEMORY)
+    came["converted"] += bool(conversion.changes)
+    out = path.with_suffix(".out.onnx")
+    conversion.model.save(out)
+    try:
+        read(out, MEMORY)
+    except ValueError as error:
+        raise RuntimeError("no sound model any more") from error
+    for file in path.parent.glob(f"{out.name}*"):
+        file.unlink()
+
+
+def main(folder: Path, first: int, last: int, then: str) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))
     models = [path.read_bytes() for path in sorted(folder.glob("base*.onnx"))]
     came, slowest = Counter[str](), 0.0
@@ -122,7 +139,9 @@ def main(folder: Path, first: int, last: int, run: bool) -> None:
         try:
             model = read(path, MEMORY)
             came["read"] += 1
-            if run:
+            if then == "convert":
+                convert(path, came)
+            if then == "run":
                 watch(model, [X], max_memory=MEMORY)
                 came["run"] += 1
         except ValueError as error:
@@ -136,4 +155,4 @@ def main(folder: Path, first: int, last: int, run: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), run="run" in sys.argv)
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), then=sys.argv[-1])

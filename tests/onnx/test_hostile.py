@@ -60,3 +60,9 @@ def test_mutated_models_that_are_read_run_or_are_refused(folder: Path) -> None:
     came = came_of(folder, 10_000, 11_500, "run")
     assert came["run"] > 200
     assert came["slowest"] < 10
+
+
+def test_mutated_models_that_are_read_are_converted_to_sound_ones_or_refused(folder: Path) -> None:
+    came = came_of(folder, 20_000, 21_500, "convert")
+    assert came["converted"] > 100
+    assert came["slowest"] < 10

@@ -240,7 +240,11 @@ def test_text_that_is_none(dense: onnx.ModelProto, tmp_path: Path) -> None:
     assert "is not in UTF-8" in refusal(tmp_path / "m.onnx", data)
 
 
-def test_a_model_in_memory_is_checked_and_left_as_it_is(dense: onnx.ModelProto) -> None:
+def test_a_model_in_memory_is_checked_and_left_as_it_is(dense: onnx.ModelProto, model: Model) -> None:
+    clamped = model(f"{DENSE} z = Constant<value = float {{0.0}}>() c = Max(h, z)", weights={"W": W})
+    before = clamped.SerializeToString()
+    watch(clamped, [X])
+    assert clamped.SerializeToString() == before
     before = dense.SerializeToString()
     watch(dense, [X])
     assert dense.SerializeToString() == before

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from leaky.checkup.batches import batches
+from leaky.checkup.batches import Batch, batches
 from leaky.checkup.errors import CheckError
 from leaky.checkup.result import Check
 from leaky.checkup.run import Progress
@@ -28,18 +28,9 @@ def check_graph(
 
     stream, total = batches(data, batch_size)
 
-    def arrays() -> Iterator[Mapping[str, Any] | tuple[Any, ...]]:
-        batch = None
-        for batch in stream:
-            targets = () if batch.target is None else (batch.target,)
-            named = {name: _on_host(value) for name, value in batch.named.items()}
-            yield named or tuple(map(_on_host, (*batch.positional, *targets)))
-            progress(batch.number + 1, total)
-        if batch is None:
-            raise CheckError("data: no samples; expected at least one")
-
     try:
-        watched = watch(Path(model) if isinstance(model, str) else model, arrays(), max_memory=max_memory)
+        source = Path(model) if isinstance(model, str) else model
+        watched = watch(source, arrays(stream, total, progress), max_memory=max_memory)
     except ValueError as error:
         raise CheckError(str(error)) from error
     return Check(
@@ -49,6 +40,20 @@ def check_graph(
         notes=tuple(watched.notes),
         trained=trained,
     )
+
+
+def arrays(
+    stream: Iterable[Batch], total: int | None, progress: Progress
+) -> Iterator[dict[str, Any] | tuple[Any, ...]]:
+    """Yield batches in the form in which ``leaky.onnx`` takes them, and tell of each that is done."""
+    batch = None
+    for batch in stream:
+        targets = () if batch.target is None else (batch.target,)
+        named = {name: _on_host(value) for name, value in batch.named.items()}
+        yield named or tuple(map(_on_host, (*batch.positional, *targets)))
+        progress(batch.number + 1, total)
+    if batch is None:
+        raise CheckError("data: no samples; expected at least one")
 
 
 def _on_host(value: Any) -> Any:

@@ -59,7 +59,7 @@ def check(
     if input_range is not None and input_range != "data":
         _check_range(input_range)
     more: dict[str, Any] = {"trained": trained, "progress": progress or _quiet}
-    if _is_onnx(model):
+    if is_onnx(model):
         from leaky.checkup.graphs import check_graph
 
         if loss is not None:
@@ -69,7 +69,7 @@ def check(
                 "input_range: units are not proved dead in an ONNX model; expected none (no --prove, --range)"
             )
         return check_graph(model, data, batch_size, max_memory=max_memory, **more)
-    if not _is_network(model):
+    if not is_network(model):
         raise CheckError(
             f"model: {type(model).__name__}; expected a torch.nn.Module, an onnx.ModelProto or the path of an .onnx file"
         )
@@ -78,13 +78,13 @@ def check(
     return check_network(model, data, loss, batch_size, input_range=input_range, **more)
 
 
-def _is_network(model: Any) -> bool:
+def is_network(model: Any) -> bool:
     # Whoever hands over a network has imported PyTorch.
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(model, torch.nn.Module)
 
 
-def _is_onnx(model: Any) -> bool:
+def is_onnx(model: Any) -> bool:
     onnx = sys.modules.get("onnx")
     if isinstance(model, str | PathLike):
         return str(fspath(model)).lower().endswith(".onnx")

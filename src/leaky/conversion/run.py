@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from leaky.checkup.run import Progress, is_network, is_onnx
 from leaky.conversion.result import Conversion
 from leaky.conversion.selection import Selection, Sites
 from leaky.function import real_slope
@@ -27,6 +27,8 @@ def convert(
     trained: bool = True,
     recalibrate: bool = False,
     inplace: bool = False,
+    max_memory: int | None = None,
+    progress: Progress | None = None,
 ) -> Conversion:
     """Return a network with Leaky ReLU in the places of its rectifiers, and an account of what changed and what did not.
 
@@ -34,7 +36,8 @@ def convert(
     called becomes one of a class whose code calls Leaky ReLU there, with the slopes that its ``leaky_slopes`` lists.
 
     Args:
-        model: a ``torch.nn.Module``.
+        model: a ``torch.nn.Module``; or the path of an ONNX file, or an ``onnx.ModelProto``, see
+            :func:`leaky.conversion.graphs.convert_graph` (:func:`leaky.onnx.save` writes what comes of it).
         negative_slope: of the new activations; None: each keeps the slope that it has, a ReLU 0. At 0 what was a ReLU
             computes what it did, to the bit.
         to: what they become: ``"leaky_relu"``, ``"relu"`` or ``"prelu"``, whose slopes are learned from there on.
@@ -52,6 +55,8 @@ def convert(
             new to old (He et al. 2015): see :func:`leaky.conversion.initialisation.rescale`. It takes data, to see which.
         recalibrate: take BatchNorm's running statistics anew over the data, and say how far the outputs have moved then.
         inplace: convert the network itself, not a copy.
+        max_memory: the bytes that an ONNX model and ONNX Runtime may take.
+        progress: called after each batch of an ONNX model's data, with how many are done, and of how many.
 
     Raises:
         ValueError: an argument is not what is expected, or the network cannot be copied.
@@ -64,8 +69,20 @@ def convert(
         if asked and data is None:
             raise ValueError(f"data: None, with {name}; expected data to run the network on")
     selection = Selection(only, skip, kinds)
-    if not _is_network(model):
-        raise ValueError(f"model: {type(model).__name__}; expected a torch.nn.Module")
+    if is_onnx(model):
+        from leaky.conversion.graphs import convert_graph
+
+        for name, asked in (("trained", not trained), ("recalibrate", recalibrate), ("inplace", inplace)):
+            if asked:
+                raise ValueError(
+                    f"{name}: {name != 'trained'}; an ONNX model can only be converted as it is, into another"
+                )
+        return convert_graph(
+            model, slope, selection, to=to, data=data, batch_size=batch_size, max_memory=max_memory, progress=progress
+        )
+    if not is_network(model):
+        expected = "expected a torch.nn.Module, an onnx.ModelProto or the path of an .onnx file"
+        raise ValueError(f"model: {type(model).__name__}; {expected}")
     from leaky.conversion.networks import Target, convert_network
 
     return convert_network(
@@ -79,9 +96,3 @@ def convert(
         recalibrate=recalibrate,
         inplace=inplace,
     )
-
-
-def _is_network(model: Any) -> bool:
-    # Whoever hands over a network has imported PyTorch.
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(model, torch.nn.Module)

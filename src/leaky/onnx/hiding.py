@@ -8,15 +8,18 @@ import onnx_ir as ir
 
 from leaky.wording import counted, listing, plain
 
+#: beginnings of the names of operators on numbers of few bits
+QUANTISED = ("QLinear", "QGemm", "QuantizeLinear", "DynamicQuantize", "ConvInteger")
+
 
 def hidden(model: ir.Model) -> list[str]:
     """Return notes on activations that are part of a larger operation, and on what quantisation hides."""
     kinds: dict[str, list[str]] = {}
     quantised = False
     for node in model.graph.all_nodes():
-        if inside := ", ".join(dict.fromkeys(_inside(node))):
-            kinds.setdefault(f"{inside} inside {node.op_type}", []).append(node.name or node.op_type)
-        quantised |= node.op_type.startswith(("QLinear", "QGemm", "QuantizeLinear", "DynamicQuantize", "ConvInteger"))
+        if held := ", ".join(dict.fromkeys(inside(node))):
+            kinds.setdefault(f"{held} inside {node.op_type}", []).append(node.name or node.op_type)
+        quantised |= node.op_type.startswith(QUANTISED)
     notes = [f"Not seen: {what} ({some(names)})." for what, names in kinds.items()]
     if quantised:
         notes.append(
@@ -37,7 +40,8 @@ _RECURRENT = {"LSTM": ["Sigmoid", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["
 _FUSED = {"BiasGelu": "Gelu", "BiasSplitGelu": "Gelu", "QLinearLeakyRelu": "LeakyRelu", "QLinearSigmoid": "Sigmoid"}
 
 
-def _inside(node: ir.Node) -> Iterator[str]:
+def inside(node: ir.Node) -> Iterator[str]:
+    """Yield the activations that are part of an operation."""
     if node.op_type in _RECURRENT and node.domain == "":
         given = node.attributes.get("activations")
         yield from _RECURRENT[node.op_type] if given is None or given.is_ref() else given.as_strings()

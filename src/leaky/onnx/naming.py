@@ -38,7 +38,7 @@ def write_out_functions(model: ir.Model) -> None:
     calls = 0
     for graph in (model.graph, *(function.graph for function in model.functions.values())):
         for node in graph.all_nodes():
-            node.metadata_props[_OWN] = _own_name(node)
+            node.metadata_props[_OWN] = own_name(node)
             if node.op_identifier() in model.functions:
                 node.metadata_props[f"{_CALL}{calls}"] = node.metadata_props.pop(_OWN)
                 calls += 1
@@ -46,7 +46,8 @@ def write_out_functions(model: ir.Model) -> None:
         InlinePass()(model)
 
 
-def _own_name(node: ir.Node) -> str:
+def own_name(node: ir.Node) -> str:
+    """Return the name of a node, or one made of its operator and what it makes."""
     return node.name or f"{node.op_type}_{node.outputs[0].name if node.outputs else ''}"
 
 
@@ -58,7 +59,7 @@ class Names:
 
     def of(self, node: ir.Node, place: Place) -> str:
         """Return a name for a node that is in a graph at this place, once."""
-        name = first = "/".join([*self.within(node, place).path, node.metadata_props.get(_OWN) or _own_name(node)])
+        name = first = "/".join([*self.within(node, place).path, node.metadata_props.get(_OWN) or own_name(node)])
         count = 0
         while name in self._used:
             count += 1

@@ -14,6 +14,9 @@ from leaky.onnx.errors import said_of
 from leaky.onnx.tensors import check_tensor
 from leaky.wording import plain
 
+#: what holds nodes
+Part = onnx.GraphProto | onnx.FunctionProto
+
 # The domains whose operators ONNX Runtime brings along.
 DOMAINS = {"", "ai.onnx.ml", "ai.onnx.preview.training", "com.microsoft", "com.microsoft.nchwc"}
 
@@ -36,9 +39,15 @@ def read(path: str | Path, max_memory: int | None = None) -> ir.Model:
     Raises:
         ValueError: if it is no sound ONNX model, in one line that begins with the path.
     """
+    return opened(path, max_memory)[1]
+
+
+def opened(path: str | Path, max_memory: int | None = None) -> tuple[onnx.ModelProto, ir.Model]:
+    """Do what :func:`read` does, and return the model as parsed beside it."""
     path = Path(path)
     try:
-        return checked(_parse(path, max_memory), path, max_memory)
+        proto = _parse(path, max_memory)
+        return proto, checked(proto, path, max_memory)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -56,6 +65,8 @@ def checked(proto: onnx.ModelProto, path: Path | None, max_memory: int | None) -
     """
     check(proto, None if path is None else path.parent, max_memory)
     _check_by_onnx(proto, path)
+    if path is None:  # someone else's: onnx-ir would write the names of constants into the tensors that it gets
+        proto = onnx.ModelProto.FromString(proto.SerializeToString())
     with said_of("not a sound ONNX model"):
         model = ir.from_proto(proto)
     if path is not None:
@@ -74,7 +85,7 @@ def check(proto: onnx.ModelProto, folder: Path | None, max_memory: int | None) -
     if not proto.graph.node:
         raise ValueError("not an ONNX model: it has no operations")
     held = 0
-    for tensor in _tensors(proto):
+    for tensor in tensors(proto):
         held += check_tensor(tensor, folder, max_memory)
         if max_memory is not None and held > max_memory:
             raise ValueError(f"its tensors take more than the {max_memory:,} bytes allowed")
@@ -105,7 +116,7 @@ def _check_text(proto: onnx.ModelProto) -> None:
 
 
 def _check_by_onnx(proto: onnx.ModelProto, path: Path | None) -> None:
-    dense = (tensor for tensor in _tensors(proto) if isinstance(tensor, onnx.TensorProto))
+    dense = (tensor for tensor in tensors(proto) if isinstance(tensor, onnx.TensorProto))
     # By path where there are external data, which it would otherwise look for in the working directory.
     external = any(uses_external_data(tensor) for tensor in dense)
     with said_of("not a sound ONNX model"):
@@ -113,7 +124,7 @@ def _check_by_onnx(proto: onnx.ModelProto, path: Path | None) -> None:
         for part in (proto.graph, *proto.functions):
             imports = (proto if part is proto.graph else part).opset_import
             versions = {each.domain: each.version for each in imports}
-            for node in (node for body in _within(part) for node in body.node if "" in node.input):
+            for node in (node for body in within(part) for node in body.node if "" in node.input):
                 _check_left_out(node, versions)
 
 
@@ -129,14 +140,14 @@ def _check_left_out(node: onnx.NodeProto, versions: dict[str, int]) -> None:
                 raise ValueError(f"{node.op_type} {node.name!r} lacks its input {index}")
 
 
-def _attributes(part: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.AttributeProto]:
+def _attributes(part: Part) -> Iterator[onnx.AttributeProto]:
     for node in part.node:
         yield from node.attribute
     if isinstance(part, onnx.FunctionProto):
         yield from part.attribute_proto
 
 
-def _within(part: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
+def within(part: Part) -> Iterator[Part]:
     """Yield a graph or function and all bodies within it."""
     stack = [(part, 0)]
     while stack:
@@ -149,13 +160,14 @@ def _within(part: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.GraphPr
             stack += [(body, depth + 1) for body in bodies]
 
 
-def _parts(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
+def _parts(proto: onnx.ModelProto) -> Iterator[Part]:
     """Yield the main graph, the functions, and all bodies within them."""
     for part in (proto.graph, *proto.functions):
-        yield from _within(part)
+        yield from within(part)
 
 
-def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto | onnx.SparseTensorProto]:
+def tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto | onnx.SparseTensorProto]:
+    """Yield all tensors of a model, in bodies and functions too."""
     for part in _parts(proto):
         if isinstance(part, onnx.GraphProto):
             yield from part.initializer
@@ -175,7 +187,7 @@ def _check_operators(proto: onnx.ModelProto) -> None:
     calls: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
     sizes: dict[tuple[str, ...], int] = {}
     for name, part in [*functions.items(), ((), proto.graph)]:
-        nodes = [node for body in _within(part) for node in body.node]
+        nodes = [node for body in within(part) for node in body.node]
         sizes[name] = len(nodes)
         called = [(node.domain, node.op_type, node.overload) for node in nodes]
         calls[name] = [operator for operator in called if operator in functions]

@@ -34,7 +34,7 @@ class Runner:
         self.limit = None if max_memory is None else max_memory // _SHARE
         self._max_memory = max_memory
         self._taps = taps
-        options = _options(_folder(model), max_memory)
+        options = session_options(_folder(model), max_memory)
         groups = self._groups(sizes)
         with quiet():
             proto = ir.to_proto(model)
@@ -69,7 +69,7 @@ class Runner:
             ValueError: with what ONNX Runtime says.
         """
         options = ort.RunOptions()
-        options.log_severity_level = _SILENT
+        options.log_severity_level = SILENT
         for session, sites in self._sessions:
             names = list(dict.fromkeys(name for site in sites for name in self._names(site)))
             with self._said_of("ONNX Runtime cannot run the model"):
@@ -95,7 +95,8 @@ class Runner:
         return [tap.values] if tap.shapes is None else [tap.values, tap.shapes]
 
 
-_SILENT = 4
+#: ONNX Runtime's level of logging at which it says nothing
+SILENT = 4
 
 
 def _folder(model: ir.Model) -> Path | None:
@@ -104,10 +105,11 @@ def _folder(model: ir.Model) -> Path | None:
     return next((Path(tensor.base_dir) for tensor in tensors if isinstance(tensor, ir.ExternalTensor)), None)
 
 
-def _options(folder: Path | None, max_memory: int | None) -> ort.SessionOptions:
+def session_options(folder: Path | None, max_memory: int | None) -> ort.SessionOptions:
+    """Return how a model is run: as it is written, its external data in a folder, memory as far as it is bounded."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = _SILENT
+    options.log_severity_level = SILENT
     if max_memory is not None:
         options.add_session_config_entry("session.use_env_allocators", "1")
     if folder is not None:

@@ -38,7 +38,9 @@ def check_tensor(tensor: onnx.TensorProto | onnx.SparseTensorProto, folder: Path
         name = tensor.name
         size = _declared(tensor.data_type, tensor.dims, max_memory)
         if uses_external_data(tensor):
-            _check_external(tensor, size, folder)
+            if (length := place_of(tensor, folder)[2]) != size:
+                dims = list(tensor.dims)
+                raise ValueError(f"its shape {dims} takes {size:,} bytes, and its external data have {length:,}")
         else:
             _check_embedded(tensor, size)
         return size
@@ -83,17 +85,25 @@ def _check_embedded(tensor: onnx.TensorProto, size: int) -> None:
         raise ValueError(f"its shape {list(tensor.dims)} takes {expected:,} values or bytes, and it has {there:,}")
 
 
-def _check_external(tensor: onnx.TensorProto, size: int, folder: Path | None) -> None:
+def place_of(tensor: onnx.TensorProto, folder: Path | None) -> tuple[Path, int, int]:
+    """Return the file in which a tensor's external data are, where they begin and how many bytes they are.
+
+    Args:
+        tensor: with external data.
+        folder: to which they are confined.
+
+    Raises:
+        ValueError: if they are not there, or may not be.
+    """
     entries = {entry.key: entry.value for entry in tensor.external_data}
     if len(entries) < len(tensor.external_data) or not entries.keys() <= _KEYS:
         raise ValueError(f"external data with {plain(', '.join(e.key for e in tensor.external_data))[:80]!r}")
     file = _confined(entries.get("location", ""), folder)
     offset = _number("offset", entries.get("offset", "0"))
-    length = _number("length", entries.get("length", str(size)))
-    if length != size:
-        raise ValueError(f"its shape {list(tensor.dims)} takes {size:,} bytes, and its external data have {length:,}")
+    length = _number("length", entries.get("length", str(_declared(tensor.data_type, list(tensor.dims), None))))
     if offset + length > (there := file.stat().st_size):
         raise ValueError(f"external data from byte {offset:,} to {offset + length:,} of a file of {there:,}")
+    return file, offset, length
 
 
 def _number(key: str, text: str) -> int:

@@ -36,15 +36,39 @@ class Found:
     activation: Activation
     flow: Flow
     graph: ir.Graph
+    #: that it is, or the heart of it
+    node: ir.Node
+
+    @property
+    def no_site(self) -> str:
+        """Why it is no site at all, in a few words; nothing if it is one."""
+        dtype = self.activation.value.dtype
+        if self.activation.general and dtype is not None and dtype.is_integer():
+            return "of integers"
+        return "of constants alone, not of data" if self.flow.constant else ""
+
+    @property
+    def unjudged(self) -> str:
+        """Why it is a site that is no activation, in a few words; nothing if it is one."""
+        notes = {
+            "fed from no weights": self.flow.layer is None,
+            "a maximum with 0 of a sum or mean, not of a layer's units": self.activation.general and self.flow.reduced,
+        }
+        return "; ".join(note for note, holds in notes.items() if holds)
 
 
-def find(model: ir.Model) -> list[Found]:
-    """Return a model's activations in the order of computation, bodies in the place of their If or Loop.
+def recognised(model: ir.Model) -> list[Found]:
+    """Return what looks like activations in a model, in the order of computation, bodies in the place of their If or Loop.
 
     Args:
         model: with its functions written out where they are called, and shapes inferred as far as can be.
     """
     return list(_Tracer().graph(model.graph, Place()))
+
+
+def find(model: ir.Model) -> list[Found]:
+    """Return those of :func:`recognised` that are sites."""
+    return [found for found in recognised(model) if not found.no_site]
 
 
 class _Tracer:
@@ -61,19 +85,15 @@ class _Tracer:
         for node in graph:
             name, within = self.names.of(node, place), self.names.within(node, place)
             activation = recognise(node)
-            if activation is not None and self._is_site(activation):
-                yield Found(name, within.name, activation, self.of(activation.value), graph)
-            bodies = [(key, body) for key, each in node.attributes.items() for body in _bodies(each)]
+            if activation is not None:
+                yield Found(name, within.name, activation, self.of(activation.value), graph, node)
+            bodies = [(key, body) for key, each in node.attributes.items() for body in bodies_of(each)]
             for key, body in bodies:
                 self._enter(node, body)
                 yield from self.graph(body, Place((name, key), within.calls))
             flows = self._leave(node, [body for _, body in bodies]) if bodies else [self._flow(node, name)]
             for index, output in enumerate(node.outputs):
                 self.flows[output] = flows[min(index, len(flows) - 1)] if flows else Flow()
-
-    def _is_site(self, activation: Activation) -> bool:
-        counts = activation.general and activation.value.dtype is not None and activation.value.dtype.is_integer()
-        return not counts and not self.of(activation.value).constant
 
     def _enter(self, node: ir.Node, body: ir.Graph) -> None:
         """Hand the flows of a node's inputs to those of its body."""
@@ -133,7 +153,8 @@ def _either(one: Flow, other: Flow) -> Flow:
     return Flow(axis, one.layer or other.layer, reduced=one.reduced and other.reduced)
 
 
-def _bodies(attribute: ir.Attr) -> list[ir.Graph]:
+def bodies_of(attribute: ir.Attr) -> list[ir.Graph]:
+    """Return the graphs that an attribute holds, such as the body of a Loop."""
     if attribute.is_ref():
         return []
     if attribute.type == ir.AttributeType.GRAPH:

@@ -181,15 +181,14 @@ def _slope(found: Found, output: Output, layout: Layout, samples: int) -> Slope:
 
 def _site(found: Found, shape: tuple[int, ...], axis: int | None, slope: Slope, apart: bool) -> Site:
     """Describe a site whose pre-activation has this shape, the samples on axis 0 and told apart, or not."""
-    activation, flow = found.activation, found.flow
+    activation = found.activation
+    judged = not found.unjudged
     notes = {
-        "fed from no weights": flow.layer is None,
-        "a maximum with 0 of a sum or mean, not of a layer's units": activation.general and flow.reduced,
+        found.unjudged: not judged,
+        "the axis of its units could not be told: it is taken as one unit": judged and axis is None,
+        f"its pre-activation is what exceeds {activation.threshold:g}": activation.threshold != 0,
+        "it does not tell the samples of a batch apart, which count as one": not apart,
     }
-    judged = not any(notes.values())
-    notes["the axis of its units could not be told: it is taken as one unit"] = judged and axis is None
-    notes[f"its pre-activation is what exceeds {activation.threshold:g}"] = activation.threshold != 0
-    notes["it does not tell the samples of a batch apart, which count as one"] = not apart
     return Site(
         name=found.name,
         kind=activation.kind,
@@ -200,7 +199,7 @@ def _site(found: Found, shape: tuple[int, ...], axis: int | None, slope: Slope, 
         shape=tuple(shape[1:]),
         slope=slope,
         limits=activation.limits,
-        fed_by=flow.layer,
+        fed_by=found.flow.layer,
         judged=judged,
         note="; ".join(note for note, holds in notes.items() if holds),
     )
