@@ -79,12 +79,14 @@ def check(
 
 
 def is_network(model: Any) -> bool:
+    """Say whether a model is one of PyTorch's."""
     # Whoever hands over a network has imported PyTorch.
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(model, torch.nn.Module)
 
 
 def is_onnx(model: Any) -> bool:
+    """Say whether a model is one of ONNX, or the path of a file."""
     onnx = sys.modules.get("onnx")
     if isinstance(model, str | PathLike):
         return str(fspath(model)).lower().endswith(".onnx")

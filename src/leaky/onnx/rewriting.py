@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
@@ -139,7 +140,9 @@ def _decided(
         reason, activation = reasons[found.name] or together, found.activation
         after = None if reason else slope_for(found, slope)
         own = own_name(found.node)
-        yield Outcome(found.name, own, activation.form, activation.kind, activation.slope, after, reason)
+        slopes = activation.slope
+        before = tuple(slopes.flat) if isinstance(slopes, np.ndarray) else slopes
+        yield Outcome(found.name, own, activation.form, activation.kind, before, after, reason)
 
 
 def _nature(found: Found) -> str:

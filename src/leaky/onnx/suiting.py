@@ -39,7 +39,7 @@ def _slopes(found: Found) -> set[float]:
     slope = found.activation.slope
     if slope is None:
         return set() if found.activation.kind == "prelu" else {0.0}
-    return set(slope) if isinstance(slope, tuple) else {slope}
+    return {float(each) for each in np.ravel(slope)}
 
 
 def unsuited(found: Found, wanted: float | None, opset: int) -> str:
