@@ -170,6 +170,11 @@ def test_slopes_are_changed_and_kept() -> None:
     assert [type(each) for each in plain][1:] == [nn.ReLU] * 3
 
 
+def test_an_unusual_slope_is_noted() -> None:
+    (note,) = leaky.convert(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), -2.0).notes
+    assert note.startswith("leaky_relu(-2): a negative slope outside 0 … 1 is unusual")
+
+
 def test_the_model_and_its_data_are_left_as_they_were() -> None:
     model, x = forms.Twelve().train(), torch.randn(3, 5)
     before, types = copy.deepcopy(model.state_dict()), [type(each) for each in model.modules()]
@@ -221,7 +226,11 @@ def test_within_wrappers() -> None:
         ({"only": 3}, TypeError, r"^only: int; expected a pattern of site names"),
         ({"data": 3}, ValueError, r"^data: int; expected an array"),
         ({"data": np.zeros((0, 3), np.float32)}, ValueError, r"^data: no samples; expected at least one"),
-        ({"data": np.zeros((4, 3), np.float32), "batch_size": 0}, ValueError, r"^batch_size: 0; expected a whole number"),
+        (
+            {"data": np.zeros((4, 3), np.float32), "batch_size": 0},
+            ValueError,
+            r"^batch_size: 0; expected a whole number",
+        ),
     ],
 )
 def test_bad_input_gets_one_line(arguments: dict[str, Any], error: type[Exception], text: str) -> None:
@@ -234,6 +243,8 @@ def test_bad_input_gets_one_line(arguments: dict[str, Any], error: type[Exceptio
 def test_a_network_that_cannot_be_copied() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
     model.lock = (each for each in [1])  # type: ignore[assignment]  # modules declare tensors and modules
-    with pytest.raises(ValueError, match=r"^model: it cannot be copied \(inplace=True takes no copy\): TypeError: cannot"):
+    with pytest.raises(
+        ValueError, match=r"^model: it cannot be copied \(inplace=True takes no copy\): TypeError: cannot"
+    ):
         leaky.convert(model)
     assert len(leaky.convert(model, inplace=True).changes) == 1
