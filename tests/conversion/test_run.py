@@ -170,6 +170,11 @@ def test_slopes_are_changed_and_kept() -> None:
     assert [type(each) for each in plain][1:] == [nn.ReLU] * 3
 
 
+def test_an_unusual_slope_is_noted() -> None:
+    (note,) = leaky.convert(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), -2.0).notes
+    assert note.startswith("leaky_relu(-2): a negative slope outside 0 … 1 is unusual")
+
+
 def test_the_model_and_its_data_are_left_as_they_were() -> None:
     model, x = forms.Twelve().train(), torch.randn(3, 5)
     before, types = copy.deepcopy(model.state_dict()), [type(each) for each in model.modules()]

@@ -159,7 +159,9 @@ def test_distributed(travelling: Any, ranks: int, tmp_path: Path) -> None:
     arguments = [str(ranks), str(tmp_path / "store"), str(tmp_path / "model.pt")]
     pipes: dict[str, Any] = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.PIPE)
     processes = [
-        subprocess.Popen([sys.executable, str(HERE / "rank.py"), str(rank), *arguments], text=True, env=environment, **pipes)
+        subprocess.Popen(
+            [sys.executable, str(HERE / "rank.py"), str(rank), *arguments], text=True, env=environment, **pipes
+        )
         for rank in range(ranks)
     ]
     try:

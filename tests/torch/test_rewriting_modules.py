@@ -63,8 +63,13 @@ def test_every_kind_becomes_leaky_and_relu(module: nn.Module, kind: str, inplace
     assert (change.how, change.after) == ("module", "leaky_relu(0.3)")
     other = leaky.convert(module, 0.3, kinds=kind).model
     assert torch.equal(other(x.clone()), F.leaky_relu(x, 0.3))
-    assert getattr(other, "inplace", inplace) == (inplace if hasattr(module, "inplace") else getattr(other, "inplace", inplace))
-    assert repr(other) == f"LeakyReLU(negative_slope=0.3{', inplace=True' if hasattr(module, 'inplace') and inplace else ''})"
+    assert getattr(other, "inplace", inplace) == (
+        inplace if hasattr(module, "inplace") else getattr(other, "inplace", inplace)
+    )
+    assert (
+        repr(other)
+        == f"LeakyReLU(negative_slope=0.3{', inplace=True' if hasattr(module, 'inplace') and inplace else ''})"
+    )
     if kind != "relu":
         plain = leaky.convert(module, kinds=kind, to="relu").model
         assert torch.equal(plain(x.clone()), F.relu(x))
@@ -86,7 +91,10 @@ def test_a_module_stays_the_object_that_it_is() -> None:
     model(torch.randn(2, 3))
     assert seen == [1, 1]
     assert [change.site for change in conversion.changes] == ["1"]
-    assert [each.site for each in leaky.convert(copy.deepcopy(model), 0.2, data=torch.randn(2, 3)).changes] == ["1", "1[1]"]
+    assert [each.site for each in leaky.convert(copy.deepcopy(model), 0.2, data=torch.randn(2, 3)).changes] == [
+        "1",
+        "1[1]",
+    ]
 
 
 def test_a_copy_is_converted_unless_asked_otherwise() -> None:

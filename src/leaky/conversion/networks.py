@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from leaky.activation import Activation
 from leaky.conversion import drift as drifting
 from leaky.conversion.candidates import Candidate, found
 from leaky.conversion.errors import ConversionError
@@ -36,6 +37,11 @@ class Target:
     def text(self) -> str:
         """Return the activation as it is written."""
         return self.to if self.to == "relu" or self.slope is None else f"{self.to}({self.slope:g})"
+
+    @property
+    def warning(self) -> str | None:
+        """One line if the slope is an unusual one."""
+        return None if self.slope is None else Activation("leaky_relu", (self.slope,)).slope_warning
 
 
 def convert_network(
@@ -112,7 +118,7 @@ class _Work:
     def __init__(self, root: nn.Module, target: Target, selection: Selection, subclasses: bool) -> None:
         self.changes: list[Change] = []
         self.left: list[Left] = []
-        self.notes: list[str] = []
+        self.notes = [target.warning] if target.warning else []
         self._root, self._target, self._selection, self._subclasses = root, target, selection, subclasses
         self._calls: dict[nn.Module, dict[Place, float]] = {}
 

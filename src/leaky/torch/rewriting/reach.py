@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dis
 import functools
+import inspect
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,6 +89,10 @@ class Reached:
                 return self._local[node.id]
             return _known(self.function, node.id)
         if isinstance(node, ast.Attribute):
+            if isinstance(node.value, ast.Name) and node.value.id == self.owner:  # what the class itself holds
+                held = inspect.getattr_static(self.definer, node.attr, None)
+                held = held.__func__ if isinstance(held, staticmethod) else held
+                return held if _is_rectifier(held) else None
             base = self.meaning(node.value)
             return getattr(base, node.attr, None) if isinstance(base, ModuleType | type) else None
         return None

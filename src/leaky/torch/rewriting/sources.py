@@ -104,11 +104,16 @@ def _named(node: FunctionNode) -> str:
     return "<lambda>" if isinstance(node, ast.Lambda) else node.name
 
 
-@functools.lru_cache(maxsize=256)
 def _sources(file: str) -> list[Source]:
     """Return all functions of a file."""
+    linecache.checkcache(file)
+    return _parsed("".join(linecache.getlines(file)))
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str) -> list[Source]:
     try:
-        tree = ast.parse("".join(linecache.getlines(file)))
+        tree = ast.parse(text)
     except SyntaxError:
         return []
     imports = list(_imports(tree))
