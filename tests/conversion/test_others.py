@@ -66,7 +66,7 @@ def test_networks_of_transformers(name: str, with_data: bool) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # theirs
-@pytest.mark.parametrize("name", SILENT)
+@pytest.mark.parametrize("name", sorted(SILENT))
 def test_those_without_relu_have_nothing_to_convert(name: str) -> None:
     model, inputs = others.NETWORKS[name][0]().eval(), others.NETWORKS[name][1]()
     conversion = leaky.convert(model, 0.1, data=inputs)

@@ -169,7 +169,7 @@ def encoder(activation: object = "relu") -> nn.Module:
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
-@pytest.mark.parametrize("activation", ["relu", F.relu, nn.ReLU()], ids=repr)
+@pytest.mark.parametrize("activation", ["relu", F.relu, nn.ReLU()], ids=["name", "function", "module"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_the_fused_path_of_transformers_hides_no_slope(activation: object, masked: bool) -> None:
     model, x = encoder(activation), torch.randn(2, 3, 8)
