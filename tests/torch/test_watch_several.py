@@ -3,76 +3,47 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-import torch._dynamo
 from torch import nn
-from torch.nn.modules import module as calls
-from torch.utils import _python_dispatch as dispatch
 
 from leaky.torch import Monitor
 from leaky.torch.watch import Watch, watch
 
-
-def switches() -> dict[str, Any]:
-    """Return what watching switches in the whole process."""
-    return {
-        "stance": torch._dynamo.eval_frame._stance.stance,
-        "fast path": torch.backends.mha.get_fastpath_enabled(),
-        "modes": torch._C._len_torch_dispatch_stack(),
-        "in a mode": dispatch.is_in_torch_dispatch_mode(),
-        "hooks": [*calls._global_forward_hooks, *calls._global_forward_pre_hooks],
-    }
-
-
-AT_REST = {"stance": "default", "fast path": True, "modes": 0, "in a mode": False, "hooks": []}
-
-
-@pytest.fixture(autouse=True)
-def _at_rest() -> Iterator[None]:
-    """Have each test begin with nothing switched, even after one that has left something behind."""
-    assert switches() == AT_REST
-    yield
-    torch.compiler.set_stance("default")
-    torch.backends.mha.set_fastpath_enabled(True)
-    dispatch._is_in_torch_dispatch_mode = dispatch._is_in_non_infra_torch_dispatch_mode = False
+Switched = Callable[[], dict[str, Any]]
 
 
 def network() -> nn.Module:
     return nn.Sequential(nn.Linear(3, 4), nn.ReLU())
 
 
-def test_two_monitors_of_one_model() -> None:
+def test_two_monitors_of_one_model(switched: Switched) -> None:
     model = network()
     with Monitor(model) as every, Monitor(model, every=2) as second:
         for _ in range(3):
             model(torch.randn(5, 3)).sum().backward()
-            assert switches() == AT_REST
+            assert not switched()
         windows = [monitor.end_window() for monitor in (every, second)]
     assert [(window.batches, window.seen) for window in windows] == [(3, {"1": 15}), (2, {"1": 10})]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
-def test_they_may_end_in_any_order(order: tuple[int, ...]) -> None:
+def test_they_may_end_in_any_order(order: tuple[int, ...], switched: Switched) -> None:
     model = network()
     watchers = [Watch(model) for _ in range(3)]
     contexts = [each.watching() for each in watchers]
     for context in contexts:
         context.__enter__()
-    assert switches() | {"hooks": ...} == {
-        "stance": "force_eager",
-        "fast path": False,
-        "modes": 3,
-        "in a mode": True,
-        "hooks": ...,
-    }
+    within = switched()
+    assert len(within.pop("hooks")) == 6
+    assert within == {"stance": "force_eager", "fast path": False, "modes": 3, "in a mode": True}
     model(torch.randn(5, 3))
     for number in order:
         contexts[number].__exit__(None, None, None)
-    assert switches() == AT_REST
+    assert not switched()
     assert [each.sites["1"][1].samples for each in watchers] == [5, 5, 5]
 
 
@@ -90,7 +61,7 @@ def test_what_began_later_ends_with_what_began_before() -> None:
     assert not second.sites
 
 
-def test_threads_that_end_in_the_order_in_which_they_began() -> None:
+def test_threads_that_end_in_the_order_in_which_they_began(switched: Switched) -> None:
     began, goes = threading.Event(), threading.Event()
 
     def other() -> None:
@@ -102,9 +73,9 @@ def test_threads_that_end_in_the_order_in_which_they_began() -> None:
     with watch(network()):
         thread.start()
         assert began.wait(60)
-    seen = switches()
+    while_the_other_watches = switched()
     goes.set()
     thread.join()
-    assert (seen["stance"], seen["fast path"]) == ("force_eager", False)  # for the other still watches
-    after = switches()
-    assert (after["stance"], after["fast path"]) == ("default", True)
+    assert (while_the_other_watches["stance"], while_the_other_watches["fast path"]) == ("force_eager", False)
+    # PyTorch's own word for the mode is not each thread's, and a mode that ends puts back what it has found.
+    assert switched().keys() <= {"in a mode"}
