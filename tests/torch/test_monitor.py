@@ -159,9 +159,9 @@ def test_it_is_told_in_a_few_lines() -> None:
         "(at 95 % confidence each is active on at most 3 % of inputs)"
     )
     assert table == [
-        "site   units    dead  deaths revivals",
-        "1          4       2       3        1",
-        "3          2       0       0        0",
+        "site   units samples    dead  deaths revivals",
+        "1          4     100       2       3        1",
+        "3          2     100       0       0        0",
     ]
     assert monitor.history[0].bound == pytest.approx(1 - 0.05**0.01)
     told = json.loads(json.dumps(monitor.to_dict(), allow_nan=False))
@@ -171,6 +171,57 @@ def test_it_is_told_in_a_few_lines() -> None:
         ({"1": 3, "3": 0}, {"1": [0, 1, 2]}, {}),
         ({"1": 2, "3": 0}, {}, {"1": [2]}),
     ]
+
+
+class WithAuxiliary(nn.Module):
+    """A network with a branch for the first of the samples, when it is asked for: dead from the start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.main, self.other = nn.Linear(1, 4), nn.Linear(1, 4)
+        nn.init.constant_(self.other.bias, -100)
+
+    def forward(self, x: Tensor, auxiliary: bool = False) -> Tensor:
+        return F.relu(self.main(x)) + (F.leaky_relu(self.other(x[:1])) if auxiliary else 0)
+
+
+def test_nothing_is_claimed_of_sites_that_were_not_met() -> None:
+    model = WithAuxiliary()
+    nn.init.constant_(model.main.bias, 100)
+    with Monitor(model) as monitor:
+        model(torch.zeros(5, 1), auxiliary=True)
+        monitor.end_window()
+        assert monitor.history[0].bound == pytest.approx(0.95)
+        headline, *table = repr(monitor).splitlines()
+        assert headline == (
+            "leaky.torch.Monitor of WithAuxiliary: in window 1, 4 of 8 units dead on all of the 1 to 5 samples that each "
+            "has seen (at 95 % confidence each is active on at most 95 % of inputs)"
+        )
+        assert table[1:] == [
+            "leaky_relu()       4       1       4       0        0",
+            "relu()             4       5       0       0        0",
+        ]
+        model(torch.zeros(1000, 1))
+        monitor.end_window()
+    headline, *table = repr(monitor).splitlines()
+    assert headline == "leaky.torch.Monitor of WithAuxiliary: in window 2, 0 of 4 units dead on all of 1,000 samples"
+    assert table == [
+        "site           units samples    dead  deaths revivals",
+        "relu()             4    1000       0       0        0",
+        "leaky_relu()       4       0       –       0        0",
+    ]
+    told = monitor.to_dict()
+    assert [(site["name"], site["window"]) for site in told["sites"]] == [("relu()", 2), ("leaky_relu()", 1)]
+    assert told["dead"] == {"relu()": [], "leaky_relu()": [0, 1, 2, 3]}
+
+
+def test_windows_in_which_nothing_was_met_say_so() -> None:
+    model = nn.Sequential(nn.Linear(1, 1), nn.Tanh())
+    with Monitor(model) as monitor:
+        model(torch.zeros(5, 1))
+        assert monitor.end_window().bound == 1
+    assert repr(monitor) == "leaky.torch.Monitor of Sequential: in window 1, no activation was met whose units can die"
+    assert monitor.notes == ["there were windows in which no activation was met whose units can die"]
 
 
 def test_windows_without_events_take_no_memory_by_the_unit() -> None:

@@ -13,7 +13,7 @@ from leaky.evidence import Site
 from leaky.torch.calls import around_calls
 from leaky.torch.watch import Watch, unwrapped
 from leaky.torch.windows import Bools, Event, Tally, Window, Windows
-from leaky.wording import counted, plain
+from leaky.wording import plain
 
 
 class Monitor:
@@ -104,7 +104,10 @@ class Monitor:
     @property
     def notes(self) -> list[str]:
         """What could not be seen, and why."""
-        return self._watch.notes
+        notes = list(self._watch.notes)
+        if any(not window.seen for window in self.history):
+            notes.append("there were windows in which no activation was met whose units can die")
+        return notes
 
     def end_window(self) -> Window:
         """End the window, and return what was seen in it; with several processes, on all of them at the same time.
@@ -134,7 +137,11 @@ class Monitor:
             yield
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain JSON types."""
+        """Return all of it as plain JSON types.
+
+        ``dead`` holds the units that were so in the last window in which their site was met, whose number is with the
+        site as ``window``.
+        """
         return {
             "every": self.every,
             "sites": [
@@ -145,25 +152,20 @@ class Monitor:
                     "units": s.units,
                     "fed_by": s.fed_by,
                     "source": s.source,
+                    "window": max(window.number for window in self.history if s.name in window.seen),
                 }
                 for s in self.sites.values()
             ],
             "dead": {name: dead.nonzero()[0].tolist() for name, dead in self.dead.items()},
             "windows": [window.to_dict() for window in self.history],
-            "notes": list(self.notes),
+            "notes": self.notes,
         }
 
     def __repr__(self) -> str:
         name = f"leaky.torch.Monitor of {plain(type(self._root).__name__)}"
         if not self.history:
             return f"<{name}: no window has ended>"
-        last = self.history[-1]
-        dead, units = (sum(map(count, self.dead.values())) for count in (sum, len))
-        line = (
-            f"{name}: in window {last.number}, {dead} of {counted(units, 'unit')} dead on all of "
-            f"{counted(last.samples, 'sample')} (at 95 % confidence each is active on at most {100 * last.bound:.2g} % of inputs)"
-        )
-        return "\n".join([line, *self._windows.table()])
+        return "\n".join([f"{name}: {self._windows.headline()}", *self._windows.table()])
 
     @contextmanager
     def _pass(self, inputs: Any = None) -> Iterator[None]:
