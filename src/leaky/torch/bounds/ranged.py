@@ -176,13 +176,20 @@ def _apply(
 
 def _range(like: Any, bounds: Interval | None, reason: str) -> Any:
     """Return a range of a template's shape and type."""
-    if not isinstance(like, Tensor):
-        return like
     if bounds is None:
-        bounds = Interval(*(torch.full(like.shape, math.nan, dtype=torch.float64) for _ in range(2)))
+        return unknown(like, reason)
     if bounds.lower.shape != like.shape:
         bounds = Interval(*(end.broadcast_to(like.shape).clone() for end in bounds))
     return Ranged(bounds, like.dtype, reason)
+
+
+def unknown(like: Any, reason: str) -> Any:
+    """Return a range of a tensor's shape and type of which nothing is known; what is no tensor, as it is."""
+    if not isinstance(like, Tensor):
+        return like
+    return Ranged(
+        Interval(*(torch.full(like.shape, math.nan, dtype=torch.float64) for _ in range(2))), like.dtype, reason
+    )
 
 
 def bounds_of(tensor: Any) -> Interval | None:
