@@ -29,6 +29,8 @@ def sums(
     terms: int,
     dtype: torch.dtype,
     bias: Operand | None = None,
+    *,
+    convolution: bool = False,
 ) -> Interval:
     """Return the bounds of sums of products, by their middles and radii (Rump 1999, "Fast and parallel interval arithmetic").
 
@@ -39,10 +41,11 @@ def sums(
         terms: the largest number of products in one sum.
         dtype: of the network's own arithmetic.
         bias: added to the sums, or None.
+        convolution: whether the network computes them as one.
     """
-    numbers = product_arithmetic(dtype)
-    growth = numbers.growth(terms + 4)  # both factors, the sum and the bias may be rounded, too
     (a_mid, a_rad), (b_mid, b_rad) = middle(a), middle(b)
+    numbers = product_arithmetic(dtype, a_mid.device, convolution=convolution)
+    growth = numbers.growth(terms + 4)  # both factors, the sum and the bias may be rounded, too
     a_size, b_size = a_mid.abs() + a_rad, b_mid.abs() + b_rad
     # rad(a)|b| + |mid a| rad(b) of the exact sums, growth |a||b| of rounding; one product where one factor varies
     radius = multiply(a_rad * (1 + growth) + growth * a_size, b_size)
@@ -95,7 +98,7 @@ def _convolution(call: Call, x: Operand, weight: Operand, bias: Operand | None, 
         result: Tensor = call.operation(a, b, None, *settings)
         return result
 
-    return sums(x, weight, convolve, inputs * math.prod(weight.shape[2:]), call.dtype, bias)
+    return sums(x, weight, convolve, inputs * math.prod(weight.shape[2:]), call.dtype, bias, convolution=True)
 
 
 @rule("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm")
