@@ -70,6 +70,38 @@ def test_what_depends_on_itself_is_bounded_loosely(function: Callable[[Tensor], 
         assert values.max() <= upper < 7
 
 
+MASKS = [
+    lambda x: (x > -0.5) & (x < 0.5),
+    lambda x: (x > 0.5) | (x < -0.5),
+    lambda x: ~(x > 0.3),
+    lambda x: torch.logical_and(x > -0.5, torch.logical_not(x >= 0.5)),
+    lambda x: torch.logical_or(x > 2.5, x < -3.5),
+    lambda x: (x > -0.5).logical_and_(x < 0.5),
+    lambda x: (x > -0.5) & torch.tensor(True),
+    lambda x: (x > -0.5) | True,
+    lambda x: (x > -0.5) ^ (x < 0.5),
+    lambda x: torch.logical_or(x, x > 0.5),
+    lambda x: torch.logical_and(x > -0.5, torch.tensor(-3.0)),
+    lambda x: ((x > -0.5) & 2) > 0,
+    lambda x: ((x > -0.5) | 2) > 1,
+]
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("mask", MASKS)
+def test_masks_are_followed_or_unknown(mask: Callable[[Tensor], Tensor], inference: bool) -> None:
+    followed = MASKS.index(mask) < 8
+    with torch.inference_mode(inference):
+        for low, high in [(-4.0, 4.0), (-4.0, -2.0), (-0.3, 0.2), (0.6, 1.0), (1.0, 1.0), (0.0, 0.0)]:
+            values = torch.where(mask(torch.linspace(low, high, 4001)), 1.0, -1.0)
+            lower, upper = bounded(lambda x: torch.where(mask(x), 1.0, -1.0), (low, high))
+            if followed:
+                assert (values.min() - lower).abs() < 1e-6
+                assert (values.max() - upper).abs() < 1e-6
+            else:
+                assert np.isnan([lower, upper]).all()
+
+
 def test_products_of_what_varies_are_bounded() -> None:
     torch.manual_seed(0)
     a, b = torch.randn(3, 5), torch.randn(5, 4)
