@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -132,6 +133,46 @@ def test_sums_in_the_worst_order_are_within_bounds() -> None:
         assert bounds is not None
         assert total > 1 + 1.3 * (count - 1) * 2**-24 * 1.5  # a third off
         assert bounds.lower.item() <= total <= bounds.upper.item()
+
+
+def partly_unknown(x: Tensor, known: Tensor) -> Tensor:
+    """Return ranges about x, of which some are unknown: those of an operation that is not followed."""
+    low, high = ranged(x, x + 0.1), ranged(x, x + 0.1).sin()
+    assert bounds_of(high).lower.isnan().all()
+    return torch.where(known, low, high)
+
+
+LAYERS = {
+    "linear": (nn.Linear(6, 5), (4, 6)),
+    "convolution": (nn.Conv2d(4, 6, 3, padding=1, groups=2), (2, 4, 6, 6)),
+    "transposed": (nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2), (2, 4, 4, 4)),
+    "left": (lambda x: x @ torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), (3, 4, 6)),
+    "right": (lambda x: torch.randn(5, 4, generator=torch.Generator().manual_seed(0)) @ x, (3, 4, 6)),
+    "both": (lambda x: x @ x.mT, (3, 4, 6)),
+    "average": (lambda x: F.avg_pool2d(x, 2), (2, 4, 6, 6)),
+    "larger": (lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), (2, 4, 6, 6)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_what_is_unknown_leaves_alone_what_it_does_not_reach(name: str) -> None:
+    """And is not let through where it is multiplied by 0: it may be infinite."""
+    layer, shape = LAYERS[name]
+    torch.manual_seed(0)
+    if isinstance(layer, nn.Module):
+        for weight in layer.parameters():
+            weight.data.flatten()[::3] = 0
+    x, known = torch.randn(shape), torch.rand(shape) > 0.02
+    known.flatten()[5] = False
+    with torch.no_grad():
+        whole, part = bounds_of(layer(ranged(x, x + 0.1))), bounds_of(layer(partly_unknown(x, known)))
+        reached = layer(torch.where(known, x, math.inf)).sub(layer(x)).isfinite().logical_not()
+    assert whole is not None
+    assert part is not None
+    assert 0 < reached.sum() < reached.numel()
+    for of_whole, of_part in zip(whole, part, strict=True):
+        assert torch.equal(of_part.isnan(), reached)
+        torch.testing.assert_close(of_part[~reached], of_whole[~reached], rtol=1e-4, atol=1e-5)
 
 
 def test_a_choice_among_rows_is_bounded_by_all_of_them() -> None:

@@ -22,6 +22,18 @@ def middle(operand: Operand) -> tuple[Tensor, Tensor]:
     return centre, torch.maximum(operand.upper - centre, centre - operand.lower)
 
 
+def _unknown(operand: Operand) -> Tensor:
+    return ~(operand if isinstance(operand, Tensor) else operand.lower).isfinite()
+
+
+def _filled(operand: Operand) -> Operand:
+    """Return the operand with 0 where it is unknown."""
+    lost = _unknown(operand)
+    if isinstance(operand, Tensor):
+        return operand.masked_fill(lost, 0)
+    return Interval(*(end.masked_fill(lost, 0) for end in operand))
+
+
 def sums(
     a: Operand,
     b: Operand,
@@ -43,6 +55,12 @@ def sums(
         bias: added to the sums, or None.
         convolution: whether the network computes them as one.
     """
+    a_lost, b_lost = (_unknown(operand).double() for operand in (a, b))
+    if bool(a_lost.any()) or bool(b_lost.any()):
+        known = sums(_filled(a), _filled(b), multiply, terms, dtype, bias, convolution=convolution)
+        # Sums in which they are multiplied by 0 are unknown, too, for they may be infinite.
+        reached = multiply(a_lost, torch.ones_like(b_lost)) + multiply(torch.ones_like(a_lost), b_lost) != 0
+        return Interval(*(end.masked_fill(reached, math.nan) for end in known))
     (a_mid, a_rad), (b_mid, b_rad) = middle(a), middle(b)
     numbers = product_arithmetic(dtype, a_mid.device, convolution=convolution)
     growth = numbers.growth(terms + 4)  # both factors, the sum and the bias may be rounded, too
@@ -187,7 +205,7 @@ def _averages(call: Call, x: Interval, average: Callable[[Tensor], Tensor], term
 def _interpolation(call: Call, x: Interval, *settings: Any) -> Interval:
     lower, upper = (call.operation(values, *settings) for values in x)
     # The weights are off by roundings of the place in the picture, which is at most as large as the picture.
-    slack = call.numbers.growth(8 * max(lower.shape[2:] + x.lower.shape[2:])) * x.magnitude.max()
+    slack = call.numbers.growth(8 * max(lower.shape[2:] + x.lower.shape[2:])) * x.magnitude.nan_to_num(0).max()
     return Interval(lower - slack, upper + slack)
 
 
