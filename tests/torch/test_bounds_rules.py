@@ -175,6 +175,31 @@ def test_what_is_unknown_leaves_alone_what_it_does_not_reach(name: str) -> None:
         torch.testing.assert_close(of_part[~reached], of_whole[~reached], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.sort(1).values,
+        lambda x: x.sort(1, descending=True).values,
+        lambda x: x.topk(2, 1).values,
+        lambda x: x.softmax(1),
+        lambda x: x.amax(1),
+        lambda x: x.max(1).values,
+        lambda x: F.max_pool1d(x, 2),
+    ],
+)
+def test_what_is_unknown_may_be_anything(function: Callable[[Tensor], Tensor]) -> None:
+    x, known = torch.tensor([[1.0, 2.0, 3.0, 4.0]]), torch.tensor([[True, False, True, True]])
+    with torch.no_grad():
+        whole, part = bounds_of(function(ranged(x, x))), bounds_of(function(partly_unknown(x, known)))
+    assert whole is not None
+    assert part is not None
+    assert whole.lower.isfinite().all()
+    for unknown in (-9.0, 0.0, 2.5, 9.0, math.inf):
+        values = function(torch.where(known, x, unknown))
+        outside = (values < part.lower) | (values > part.upper) | values.isnan() & part.lower.isfinite()
+        assert not outside.any()
+
+
 def test_a_choice_among_rows_is_bounded_by_all_of_them() -> None:
     table = nn.Embedding(5, 3)
     with torch.no_grad():

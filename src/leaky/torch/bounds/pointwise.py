@@ -161,8 +161,8 @@ def _with_extreme(
 
 
 @rule("_softmax")
-def _softmax(call: Call, x: Interval, *_: Any) -> Interval:
-    known = x.lower * 0  # NaN where unknown
+def _softmax(call: Call, x: Interval, axis: int, *_: Any) -> Interval:
+    known = x.lower * 0 + x.lower.sum(axis, keepdim=True) * 0  # NaN where any of those that are divided by is unknown
     return call.numbers.outward(Interval(known, known + 1), _FUNCTION)
 
 
