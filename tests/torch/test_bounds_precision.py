@@ -15,10 +15,15 @@ PRECISE = arithmetic(torch.float32)
 COARSE = torch.finfo(torch.bfloat16).eps / 2
 
 
+# Set beneath torch.backends, parts of which cannot be written to any more where PyTorch's tables for tests were imported.
+PLACES = [
+    *(("generic", "all"), ("cuda", "all"), ("cuda", "matmul"), ("cuda", "conv")),
+    *(("mkldnn", "all"), ("mkldnn", "matmul"), ("mkldnn", "conv")),
+]
+
+
 def settings() -> list[str]:
-    kinds = {"generic": ["all"], "cuda": ["all", "matmul", "conv"], "mkldnn": ["all", "matmul", "conv"]}
-    found = [torch._C._get_fp32_precision_getter(backend, kind) for backend in kinds for kind in kinds[backend]]
-    return [*found, torch.get_float32_matmul_precision()]
+    return [*(torch._C._get_fp32_precision_getter(*place) for place in PLACES), torch.get_float32_matmul_precision()]
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +31,8 @@ def _put_back() -> Iterator[None]:
     before = settings()
     yield
     torch.set_float32_matmul_precision("highest")
-    for place in (backends.mkldnn.matmul, backends.mkldnn.conv, backends.cuda.matmul, backends):
-        place.fp32_precision = "none"
-    backends.cudnn.allow_tf32 = True
+    for place, value in zip(PLACES, before, strict=False):
+        torch._C._set_fp32_precision_setter(*place, value)
     assert settings() == before
 
 
@@ -45,7 +49,7 @@ def of_convolutions() -> None:
 
 
 def of_everything() -> None:
-    backends.fp32_precision = "tf32"
+    torch._C._set_fp32_precision_setter("generic", "all", "tf32")
 
 
 def of_graphics_cards() -> None:
@@ -101,7 +105,7 @@ def test_graphics_cards_convolve_coarsely_unless_told_otherwise() -> None:
     assert product_arithmetic(torch.float32, card) == PRECISE
     assert product_arithmetic(torch.float32, card, convolution=True).unit == COARSE
     assert product_arithmetic(torch.float64, card, convolution=True) == arithmetic(torch.float64)
-    backends.cudnn.allow_tf32 = False
+    torch._C._set_fp32_precision_setter("cuda", "conv", "ieee")
     assert product_arithmetic(torch.float32, card, convolution=True) == PRECISE
     of_graphics_cards()
     assert product_arithmetic(torch.float32, card).unit == COARSE

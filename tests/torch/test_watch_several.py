@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from leaky.torch import Monitor
 from leaky.torch.watch import Watch, watch
@@ -28,6 +28,29 @@ def test_two_monitors_of_one_model(switched: Switched) -> None:
             assert not switched()
         windows = [monitor.end_window() for monitor in (every, second)]
     assert [(window.batches, window.seen) for window in windows] == [(3, {"1": 15}), (2, {"1": 10})]
+
+
+def test_a_pass_that_runs_within_another_threads_is_not_looked_at_but_those_after_it_are() -> None:
+    class Waiting(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            if len(x) == 1:
+                began.set()
+                assert goes.wait(60)
+            return super().forward(x).relu()
+
+    began, goes, model = threading.Event(), threading.Event(), Waiting(3, 4)
+    with Monitor(model) as monitor:
+        thread = threading.Thread(target=model, args=(torch.randn(1, 3),))
+        thread.start()
+        assert began.wait(60)
+        model(torch.randn(5, 3))
+        goes.set()
+        thread.join()
+        monitor.end_window()
+        for _ in range(2):
+            model(torch.randn(5, 3))
+        window = monitor.end_window()
+    assert (window.batches, window.seen) == (2, {"relu()": 10})
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
