@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,6 @@ import pytest
 import torch
 import transformers
 from torch import Tensor, nn
-from torch.nn.modules import module as calls
 from torch.utils.data import DataLoader, TensorDataset
 
 from leaky.torch import LeakyReLU
@@ -33,13 +35,16 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
+Switched = Callable[[], dict[str, Any]]
+
+
 class Lit(lightning.LightningModule):
     """One unit that fires in odd epochs alone, one that always does; the module's own forward is never called."""
 
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(nn.Linear(1, 2), nn.Dropout(0.5), nn.ReLU(), nn.Linear(2, 1))
-        self.fails = False
+        self.error: BaseException | None = None
 
     def on_train_epoch_start(self) -> None:
         with torch.no_grad():
@@ -47,9 +52,9 @@ class Lit(lightning.LightningModule):
             self.net[0].bias.copy_(torch.tensor([1.0 if self.current_epoch % 2 else -1.0, 1.0]))
 
     def training_step(self, batch: list[Tensor], number: int) -> Tensor:
-        if self.fails:
-            raise ValueError("no step")
         output = self.net(batch[0])
+        if self.error is not None:
+            raise self.error
         return torch.relu(1 - output).mean() * 0 + output.mean()  # as a hinge loss
 
     def validation_step(self, batch: list[Tensor], number: int) -> None:
@@ -97,21 +102,34 @@ def test_lightning(tmp_path: Path) -> None:
     assert torch.equal(torch.get_rng_state(), after)
 
 
-def test_lightning_in_windows_of_steps(tmp_path: Path) -> None:
-    callback = LightningMonitor(every=2, steps=4)
+@pytest.mark.parametrize(("steps", "windows"), [(4, [2, 2, 2]), (5, [3, 3, 1]), (12, [6]), (20, [6])])
+def test_lightning_in_windows_of_steps(steps: int, windows: list[int], tmp_path: Path) -> None:
+    callback = LightningMonitor(every=2, steps=steps)
     fit(Lit(), callback, folder=tmp_path)
     assert callback.monitor is not None
-    assert [window.batches for window in callback.monitor.history] == [2, 2, 2]
+    assert [window.batches for window in callback.monitor.history] == windows
 
 
-def test_lightning_leaves_nothing_after_an_error(tmp_path: Path) -> None:
+def test_lightning_with_two_monitors(tmp_path: Path, switched: Switched) -> None:
+    """Which are told of the end of a forward pass in the order in which they were told of its beginning."""
+    callbacks = LightningMonitor(), LightningMonitor(every=2)
+    fit(Lit(), *callbacks, folder=tmp_path)
+    assert not switched()
+    seen = [[window.seen for window in each.monitor.history] for each in callbacks]
+    assert seen == [[{"net.2": 6, "relu()": 6}] * 4, [{"net.2": 4, "relu()": 4}] * 4]
+
+
+@pytest.mark.parametrize(("error", "shown"), [(ValueError("no step"), ValueError), (KeyboardInterrupt(), SystemExit)])
+def test_lightning_leaves_nothing_after_an_error(
+    error: BaseException, shown: type[BaseException], tmp_path: Path, switched: Switched
+) -> None:
     callback, model = LightningMonitor(), Lit()
-    model.fails = True
-    with pytest.raises(ValueError, match="no step"):
+    model.error = error
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(shown):
         fit(model, callback, folder=tmp_path)
-    assert not calls._global_forward_hooks
-    assert not calls._global_forward_pre_hooks
-    assert torch._C._len_torch_dispatch_stack() == 0
+    signal.signal(signal.SIGINT, handler)  # which Lightning takes off
+    assert not switched()
 
 
 def test_the_callers_lightning_is_taken() -> None:
@@ -168,15 +186,43 @@ def test_transformers(checkpointing: bool, tmp_path: Path) -> None:
     assert list(monitor.sites) == names
     assert [(window.batches, window.seen) for window in monitor.history] == [(12, dict.fromkeys(names, 24))] * 2
     assert monitor.dead[names[1]].tolist() == [True] * 4 + [False] * 2
-    assert not watched._forward_hooks
-    assert not watched._forward_pre_hooks
+    assert watched._compiled_call_impl is None
 
 
-def test_transformers_in_windows_of_steps(tmp_path: Path) -> None:
-    callback = TransformersMonitor(every=4, steps=4)
+@pytest.mark.parametrize(("steps", "windows"), [(4, [2, 2, 2]), (5, [3, 3, 1]), (12, [6])])
+def test_transformers_in_windows_of_steps(steps: int, windows: list[int], tmp_path: Path) -> None:
+    callback = TransformersMonitor(every=4, steps=steps)
     train(opt(), tmp_path, callback)
     assert callback.monitor is not None
-    assert [window.batches for window in callback.monitor.history] == [2, 2, 2]
+    assert [window.batches for window in callback.monitor.history] == windows
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_transformers_leaves_nothing_after_an_error(
+    error: type[BaseException], tmp_path: Path, switched: Switched
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    callback, model = TransformersMonitor(), opt()
+    handle = model.model.decoder.layers[1].register_forward_hook(fail)
+    with pytest.raises(error):
+        train(model, tmp_path, callback)
+    assert not switched()
+    # The next training has a monitor of its own.
+    handle.remove()
+    train(model, tmp_path, callback)
+    assert callback.monitor is not None
+    assert [window.batches for window in callback.monitor.history] == [12, 12]
+    assert model._compiled_call_impl is None
+    # Nor is it followed once the callback is gone.
+    model.model.decoder.layers[1].register_forward_hook(fail)
+    with pytest.raises(error):
+        train(model, tmp_path, callback)
+    assert model._compiled_call_impl is not None
+    del callback
+    gc.collect()
+    assert model._compiled_call_impl is None
 
 
 def test_transformers_says_what_it_cannot_follow(tmp_path: Path) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
-import torch
 from torch import distributed, nn
 
 from leaky.evidence import Site
+from leaky.torch.calls import around_calls
 from leaky.torch.watch import Watch, unwrapped
 from leaky.torch.windows import Bools, Event, Tally, Window, Windows
-from leaky.wording import counted, plain
+from leaky.wording import plain
 
 
 class Monitor:
@@ -38,6 +38,7 @@ class Monitor:
 
     Args:
         model: the network, as it is called in training: if it is compiled or DistributedDataParallel, the result of that.
+            What is done to it in place, as by its own ``compile()``, is done before.
         every: look at one in so many forward passes.
         window: samples, of those looked at, after which a window ends by itself; None if only ``end_window`` ends it.
         group: the torch.distributed group of processes whose samples count together; by default that of a model in
@@ -67,23 +68,18 @@ class Monitor:
         self._model, self._root = model, unwrapped(model)
         self._watch = Watch(model)
         self._windows = Windows()
-        self._hooks = ExitStack()
-        self._look = ExitStack()
-        # One entry for each forward pass that is running, the model's own calls of itself too: whether it is looked at.
-        self._running: list[bool] = []
+        self._calls = ExitStack()
+        self._inside = False
         self._passes = self._batches = 0
 
     def __enter__(self) -> Self:
-        before, after = _Hook(self._before), _Hook(self._after)
-        self._hooks.callback(self._model.register_forward_pre_hook(before, with_kwargs=True).remove)
-        self._hooks.callback(self._model.register_forward_hook(after, always_call=True).remove)
+        self._calls.enter_context(around_calls(self._model, self._pass))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop_looking()
-        self._hooks.close()
+        self._calls.close()
 
     @property
     def sites(self) -> dict[str, Site]:
@@ -108,7 +104,10 @@ class Monitor:
     @property
     def notes(self) -> list[str]:
         """What could not be seen, and why."""
-        return self._watch.notes
+        notes = list(self._watch.notes)
+        if any(not window.seen for window in self.history):
+            notes.append("there were windows in which no activation was met whose units can die")
+        return notes
 
     def end_window(self) -> Window:
         """End the window, and return what was seen in it; with several processes, on all of them at the same time.
@@ -116,32 +115,33 @@ class Monitor:
         Raises:
             RuntimeError: the model was not called in training mode since the last window ended.
         """
-        self._stop_looking()
         tally = _sum(Tally.of(self._passes, self._batches, self._watch.restart()), self._group)
         self._passes = self._batches = 0
         if not tally.passes:
             raise RuntimeError(
                 "model: it was not called in training mode in this window; expected the network as the training calls it "
-                "(what torch.compile returns, not what it was given)"
+                "(what torch.compile returns, not what it was given; compiled in place before, not after, the monitor begins)"
             )
         return self._windows.end(tally)
 
     @contextmanager
     def batch(self, inputs: Any = None) -> Iterator[None]:
-        """Take what runs within for one forward pass, for models whose own forward is not what the training calls.
+        """Take what runs within for one forward pass, for models that are not called, or not where it can be noticed.
 
         Args:
-            inputs: the batch, of which the first tensor has the samples on axis 0; the model's parts may then be called
-                one by one. None: the model is called, but not where a hook on it is run, as after ``model.compile()``.
+            inputs: the batch, of which the first tensor has the samples on axis 0; the model's parts, or its ``forward``,
+                may then be called one by one. None: the model is called, but was compiled in place, by its own
+                ``compile()``, since the monitor began.
         """
-        self._begin(inputs, by_hand=inputs is not None)
-        try:
+        with self._pass(inputs):
             yield
-        finally:
-            self._end()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain JSON types."""
+        """Return all of it as plain JSON types.
+
+        ``dead`` holds the units that were so in the last window in which their site was met, whose number is with the
+        site as ``window``.
+        """
         return {
             "every": self.every,
             "sites": [
@@ -152,71 +152,49 @@ class Monitor:
                     "units": s.units,
                     "fed_by": s.fed_by,
                     "source": s.source,
+                    "window": max(window.number for window in self.history if s.name in window.seen),
                 }
                 for s in self.sites.values()
             ],
             "dead": {name: dead.nonzero()[0].tolist() for name, dead in self.dead.items()},
             "windows": [window.to_dict() for window in self.history],
-            "notes": list(self.notes),
+            "notes": self.notes,
         }
 
     def __repr__(self) -> str:
         name = f"leaky.torch.Monitor of {plain(type(self._root).__name__)}"
         if not self.history:
             return f"<{name}: no window has ended>"
-        last = self.history[-1]
-        dead, units = (sum(map(count, self.dead.values())) for count in (sum, len))
-        line = (
-            f"{name}: in window {last.number}, {dead} of {counted(units, 'unit')} dead on all of "
-            f"{counted(last.samples, 'sample')} (at 95 % confidence each is active on at most {100 * last.bound:.2g} % of inputs)"
-        )
-        return "\n".join([line, *self._windows.table()])
+        return "\n".join([f"{name}: {self._windows.headline()}", *self._windows.table()])
 
-    def _before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        self._begin([args, kwargs], by_hand=module is self._root)
+    @contextmanager
+    def _pass(self, inputs: Any = None) -> Iterator[None]:
+        """Look at the forward pass that runs within, if it is its turn."""
+        if self._inside:  # a part of another: a model may call itself
+            yield
+            return
+        self._inside = True
+        try:
+            due = self._is_due()
+            with self._watch.watching() if due else nullcontext():
+                if due and inputs is not None:
+                    self._watch.begin(inputs)
+                yield
+        finally:
+            self._inside = False
+            self._batches += due
+        if due and self.window is not None and self._samples() >= self.window:
+            self.end_window()
 
-    def _after(self, module: nn.Module, args: Any, output: Any) -> None:
-        self._end()
-
-    def _begin(self, inputs: Any, by_hand: bool) -> None:
-        due = False
-        if not self._running and self._root.training:
-            due = self._passes % self.every == 0
-            self._passes += 1
-        self._running.append(due)
-        if due:
-            self._look.enter_context(self._watch.watching())
-            if by_hand:  # this call of the model has had its hooks gathered before ours were among them
-                self._watch.begin(inputs)
-
-    def _end(self) -> None:
-        if self._running and self._running.pop():
-            self._look.close()
-            self._batches += 1
-            if self.window is not None and self._samples() >= self.window:
-                self.end_window()
+    def _is_due(self) -> bool:
+        """Count a forward pass in training mode, and say whether to look at it."""
+        if not self._root.training:
+            return False
+        self._passes += 1
+        return (self._passes - 1) % self.every == 0
 
     def _samples(self) -> int:
         return max((evidence.samples for _, evidence in self._watch.sites.values()), default=0)
-
-    def _stop_looking(self) -> None:
-        """Leave nothing of what an interrupt has left."""
-        self._look.close()
-        self._running.clear()
-
-
-class _Hook:
-    """A hook on the model; on a copy of the model, or one read from a file, it does nothing."""
-
-    def __init__(self, call: Callable[..., None] | None = None) -> None:
-        self._call = call
-
-    def __call__(self, *call: Any) -> None:
-        if not torch.compiler.is_compiling() and self._call is not None:
-            self._call(*call)
-
-    def __reduce__(self) -> tuple[type[_Hook], tuple[()]]:
-        return _Hook, ()
 
 
 def _whole(name: str, value: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaky.evidence import Counts, Evidence, Site
-from leaky.wording import counted, plain
+from leaky.wording import NOTHING, counted, plain
 
 Bools = NDArray[np.bool_]
 Units = NDArray[np.int32]
@@ -83,8 +83,12 @@ class Window:
 
     @property
     def bound(self) -> float:
-        """The share of inputs on which a unit that is dead on all samples may still be active, at 95 % confidence."""
-        return float(1 - 0.05 ** (1 / self.samples)) if self.samples else 1.0
+        """The share of inputs on which a unit that was dead may still be active, at 95 % confidence.
+
+        That of the site that has seen fewest samples; at the others it is less.
+        """
+        fewest = min(self.seen.values(), default=0)
+        return float(1 - 0.05 ** (1 / fewest)) if fewest else 1.0
 
     def events(self) -> Iterator[Event]:
         """Yield the deaths and then the revivals."""
@@ -131,16 +135,34 @@ class Windows:
         self.history.append(window)
         return window
 
+    def headline(self) -> str:
+        """Return how many units were dead in the last window, of the sites that were met in it."""
+        last = self.history[-1]
+        if not last.seen:
+            return f"in window {last.number}, no activation was met whose units can die"
+        dead, units = sum(last.dead.values()), sum(self.sites[name].units for name in last.dead)
+        fewest = min(last.seen.values())
+        samples = counted(last.samples, "sample")
+        samples = samples if fewest == last.samples else f"the {fewest:,} to {samples} that each has seen"
+        text = f"in window {last.number}, {dead} of {counted(units, 'unit')} dead on all of {samples}"
+        if not dead:
+            return text
+        return f"{text} (at 95 % confidence each is active on at most {100 * last.bound:.2g} % of inputs)"
+
     def table(self) -> Iterator[str]:
-        """Yield the lines of a table of the sites with the most dead units, the worst first."""
-        worst = sorted(self.dead, key=lambda name: -int(self.dead[name].sum()))
-        width = min(max(map(len, ["site", *map(plain, worst[:_ROWS])])), 44)
-        yield f"{'site':{width}} {'units':>7} {'dead':>7} {'deaths':>7} {'revivals':>8}"
+        """Yield the lines of a table of the sites with the most dead units in the last window, the worst first."""
+        last = self.history[-1]
+        worst = sorted(self.sites, key=lambda name: -last.dead.get(name, -1))  # those that were not met, last
+        if not worst:
+            return
+        width = min(max(map(len, ["site", *map(plain, worst[:_ROWS])])), 36)
+        yield f"{'site':{width}} {'units':>7} {'samples':>7} {'dead':>7} {'deaths':>7} {'revivals':>8}"
         for name in worst[:_ROWS]:
             deaths, revivals = (
                 sum(len(getattr(window, kind).get(name, ())) for window in self.history) for kind in ("died", "revived")
             )
             short = plain(name) if len(name) <= width else f"…{plain(name)[1 - width :]}"
-            yield f"{short:{width}} {len(self.dead[name]):7} {self.dead[name].sum():7} {deaths:7} {revivals:8}"
+            units, seen, dead = self.sites[name].units, last.seen.get(name, 0), last.dead.get(name, NOTHING)
+            yield f"{short:{width}} {units:7} {seen:7} {dead:>7} {deaths:7} {revivals:8}"
         if len(worst) > _ROWS:
             yield f"… and {counted(len(worst) - _ROWS, 'site')} more"

@@ -5,7 +5,8 @@ compute bounds instead of data. A unit whose greatest possible pre-activation is
 range, which no number of samples could show.
 
 The bounds hold for what PyTorch computes, roundings included (see :mod:`leaky.torch.bounds.rounding`), of networks that
-treat each sample of a batch alone. What a network computes from parameters alone is taken as it is computed here.
+treat each sample of a batch alone. What a network computes from parameters alone is taken as it is computed here; of
+random numbers nothing is known, unless they are not PyTorch's: those are taken as they come.
 """
 
 from leaky.torch.bounds.proofs import Proof, Proofs, follow, prove, ranged

@@ -22,6 +22,18 @@ def middle(operand: Operand) -> tuple[Tensor, Tensor]:
     return centre, torch.maximum(operand.upper - centre, centre - operand.lower)
 
 
+def _unknown(operand: Operand) -> Tensor:
+    return ~(operand if isinstance(operand, Tensor) else operand.lower).isfinite()
+
+
+def _filled(operand: Operand) -> Operand:
+    """Return the operand with 0 where it is unknown."""
+    lost = _unknown(operand)
+    if isinstance(operand, Tensor):
+        return operand.masked_fill(lost, 0)
+    return Interval(*(end.masked_fill(lost, 0) for end in operand))
+
+
 def sums(
     a: Operand,
     b: Operand,
@@ -29,6 +41,8 @@ def sums(
     terms: int,
     dtype: torch.dtype,
     bias: Operand | None = None,
+    *,
+    convolution: bool = False,
 ) -> Interval:
     """Return the bounds of sums of products, by their middles and radii (Rump 1999, "Fast and parallel interval arithmetic").
 
@@ -39,10 +53,17 @@ def sums(
         terms: the largest number of products in one sum.
         dtype: of the network's own arithmetic.
         bias: added to the sums, or None.
+        convolution: whether the network computes them as one.
     """
-    numbers = product_arithmetic(dtype)
-    growth = numbers.growth(terms + 4)  # both factors, the sum and the bias may be rounded, too
+    a_lost, b_lost = (_unknown(operand).double() for operand in (a, b))
+    if bool(a_lost.any()) or bool(b_lost.any()):
+        known = sums(_filled(a), _filled(b), multiply, terms, dtype, bias, convolution=convolution)
+        # Sums in which they are multiplied by 0 are unknown, too, for they may be infinite.
+        reached = multiply(a_lost, torch.ones_like(b_lost)) + multiply(torch.ones_like(a_lost), b_lost) != 0
+        return Interval(*(end.masked_fill(reached, math.nan) for end in known))
     (a_mid, a_rad), (b_mid, b_rad) = middle(a), middle(b)
+    numbers = product_arithmetic(dtype, a_mid.device, convolution=convolution)
+    growth = numbers.growth(terms + 4)  # both factors, the sum and the bias may be rounded, too
     a_size, b_size = a_mid.abs() + a_rad, b_mid.abs() + b_rad
     # rad(a)|b| + |mid a| rad(b) of the exact sums, growth |a||b| of rounding; one product where one factor varies
     radius = multiply(a_rad * (1 + growth) + growth * a_size, b_size)
@@ -95,7 +116,7 @@ def _convolution(call: Call, x: Operand, weight: Operand, bias: Operand | None, 
         result: Tensor = call.operation(a, b, None, *settings)
         return result
 
-    return sums(x, weight, convolve, inputs * math.prod(weight.shape[2:]), call.dtype, bias)
+    return sums(x, weight, convolve, inputs * math.prod(weight.shape[2:]), call.dtype, bias, convolution=True)
 
 
 @rule("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm")
@@ -184,7 +205,7 @@ def _averages(call: Call, x: Interval, average: Callable[[Tensor], Tensor], term
 def _interpolation(call: Call, x: Interval, *settings: Any) -> Interval:
     lower, upper = (call.operation(values, *settings) for values in x)
     # The weights are off by roundings of the place in the picture, which is at most as large as the picture.
-    slack = call.numbers.growth(8 * max(lower.shape[2:] + x.lower.shape[2:])) * x.magnitude.max()
+    slack = call.numbers.growth(8 * max(lower.shape[2:] + x.lower.shape[2:])) * x.magnitude.nan_to_num(0).max()
     return Interval(lower - slack, upper + slack)
 
 

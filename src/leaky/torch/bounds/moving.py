@@ -28,8 +28,6 @@ from leaky.torch.bounds.rules import Call, Operand, Result, rule
     "gather",
     "max",
     "min",
-    "sort",
-    "topk",
     "flip",
     "roll",
     "repeat",
@@ -62,6 +60,12 @@ def each(call: Call, *args: Any, **kwargs: Any) -> Result:
     if isinstance(lower, Tensor):
         return Interval(lower, upper)
     return [Interval(*pair) if pair[0].is_floating_point() else None for pair in zip(lower, upper, strict=True)]
+
+
+@rule("sort", "topk")
+def _ordered(call: Call, x: Interval, *args: Any, **kwargs: Any) -> Result:
+    """As :func:`each`, if all is known: any place may be that of an unknown element."""
+    return None if bool(x.lower.isnan().any()) else each(call, x, *args, **kwargs)
 
 
 @rule(

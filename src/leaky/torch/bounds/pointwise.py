@@ -161,8 +161,8 @@ def _with_extreme(
 
 
 @rule("_softmax")
-def _softmax(call: Call, x: Interval, *_: Any) -> Interval:
-    known = x.lower * 0  # NaN where unknown
+def _softmax(call: Call, x: Interval, axis: int, *_: Any) -> Interval:
+    known = x.lower * 0 + x.lower.sum(axis, keepdim=True) * 0  # NaN where any of those that are divided by is unknown
     return call.numbers.outward(Interval(known, known + 1), _FUNCTION)
 
 
@@ -176,6 +176,25 @@ def _compare(call: Call, a: Any, b: Any) -> Interval:
     known = (a_low + b_low) * 0  # NaN where unknown
     compare = getattr(torch, call.name)
     return Interval(compare(*_tensors(*surely)) + known, compare(*_tensors(*perhaps)) + known)
+
+
+#: what is followed of booleans alone
+LOGIC = {"bitwise_and", "bitwise_or", "bitwise_not", "logical_and", "logical_or", "logical_not", "__and__", "__or__"}
+
+
+@rule("bitwise_and", "logical_and", "__and__")
+def _and(call: Call, a: Any, b: Any) -> Interval:
+    return Interval(*(torch.minimum(*_tensors(*ends)) for ends in zip(call.ends(a), call.ends(b), strict=True)))
+
+
+@rule("bitwise_or", "logical_or", "__or__")
+def _or(call: Call, a: Any, b: Any) -> Interval:
+    return Interval(*(torch.maximum(*_tensors(*ends)) for ends in zip(call.ends(a), call.ends(b), strict=True)))
+
+
+@rule("bitwise_not", "logical_not")
+def _not(call: Call, x: Interval) -> Interval:
+    return Interval(1 - x.upper, 1 - x.lower)
 
 
 @rule("where")

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from leaky.evidence import Batch, Evidence, Floats, Site
+from leaky.torch.bounds.drawn import RandomUnknown
 from leaky.torch.bounds.ranged import Ranged, Stopped
 from leaky.torch.bounds.rounding import Interval
 
@@ -97,8 +98,8 @@ def prove(model: nn.Module, *args: Any, **kwargs: Any) -> Proofs:
         return _extremes(x, axis)
 
     inner = unwrapped(model)
-    with undisturbed(inner), watch(inner, statistics=extremes) as seen:
-        stopped = follow(inner, *args, **kwargs)
+    with undisturbed(inner), RandomUnknown(), watch(inner, statistics=extremes) as seen:
+        stopped = _followed(inner, *args, **kwargs)
     notes = [*reasons, *([f"the forward pass could be followed no further: {stopped}"] if stopped else [])]
     return Proofs({name: _proof(site, evidence) for name, (site, evidence) in seen.sites.items()}, tuple(notes))
 
@@ -111,6 +112,11 @@ def follow(model: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     Returns:
         Why it went no further, such as a branch that depends on values; empty if it came to the end.
     """
+    with RandomUnknown():
+        return _followed(model, *args, **kwargs)
+
+
+def _followed(model: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     try:
         with torch.no_grad():
             model(*args, **kwargs)

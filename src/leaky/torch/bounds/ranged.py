@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 from leaky.torch.bounds import linear, moving, pointwise  # noqa: F401 - they fill the table of rules
+from leaky.torch.bounds.pointwise import LOGIC
 from leaky.torch.bounds.rounding import Interval
 from leaky.torch.bounds.rules import RULES, Call
 
@@ -21,8 +22,8 @@ aten = torch.ops.aten
 _UNFOLLOWED = {aten.as_strided.default, aten.view.dtype, aten.view_as_real.default, aten.view_as_complex.default}
 
 # Operations whose rules take ranges of booleans or integers, and those whose rules return such.
-_TAKES_MASKS = {"where", "mul", "_to_copy", "embedding", "clone", "bitwise_not", "logical_not"}
-_GIVES_MASKS = {"gt", "ge", "lt", "le", "clone", "bitwise_not", "logical_not"}
+_TAKES_MASKS = {"where", "mul", "_to_copy", "embedding", "clone"}
+_GIVES_MASKS = {"gt", "ge", "lt", "le", "clone"}
 
 
 class Stopped(BaseException):
@@ -78,7 +79,7 @@ class Ranged(Tensor):
             raise Stopped(f"{func} writes what varies into a constant")
         if func.is_view:
             return _view(func, args, kwargs)
-        if _name(func).endswith("_"):
+        if func._schema.is_mutable and _name(func).endswith("_"):  # and not __and__, which only looks like it
             return _in_place(func, args, kwargs, written)
         for target in written:
             _overwrite(target, None, f"{func} is not followed")
@@ -158,11 +159,14 @@ def _apply(
 ) -> tuple[Sequence[Interval | None], str]:
     """Return the bounds of an operation's results, and why nothing is known if nothing is."""
     name = _name(func)
-    sources = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Ranged)]
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    sources = [leaf for leaf in tensors if isinstance(leaf, Ranged)]
     reason = next((source.reason for source in sources if source.reason), "")
     floating = [source.dtype for source in sources if source.dtype.is_floating_point]
-    masks = len(floating) < len(sources) and name not in _TAKES_MASKS
-    if name not in RULES or masks or not (dtype.is_floating_point or name in _GIVES_MASKS):
+    of_masks = name in LOGIC and {dtype, *(each.dtype for each in tensors)} == {torch.bool}
+    takes = len(floating) == len(sources) or of_masks or name in _TAKES_MASKS
+    gives = dtype.is_floating_point or of_masks or name in _GIVES_MASKS
+    if name not in RULES or not takes or not gives:
         return [None], reason or f"{func} is not followed"
     call = Call(func, dtype if dtype.is_floating_point else [*floating, torch.float32][0])
     args, kwargs = tree_map(lambda leaf: leaf.bounds if isinstance(leaf, Ranged) else leaf, (args, kwargs))
@@ -176,13 +180,20 @@ def _apply(
 
 def _range(like: Any, bounds: Interval | None, reason: str) -> Any:
     """Return a range of a template's shape and type."""
-    if not isinstance(like, Tensor):
-        return like
     if bounds is None:
-        bounds = Interval(*(torch.full(like.shape, math.nan, dtype=torch.float64) for _ in range(2)))
+        return unknown(like, reason)
     if bounds.lower.shape != like.shape:
         bounds = Interval(*(end.broadcast_to(like.shape).clone() for end in bounds))
     return Ranged(bounds, like.dtype, reason)
+
+
+def unknown(like: Any, reason: str) -> Any:
+    """Return a range of a tensor's shape and type of which nothing is known; what is no tensor, as it is."""
+    if not isinstance(like, Tensor):
+        return like
+    return Ranged(
+        Interval(*(torch.full(like.shape, math.nan, dtype=torch.float64) for _ in range(2))), like.dtype, reason
+    )
 
 
 def bounds_of(tensor: Any) -> Interval | None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -89,9 +89,20 @@ def arithmetic(dtype: torch.dtype) -> Arithmetic:
     return Arithmetic(info.eps / 2, info.smallest_normal, info.max)
 
 
-def product_arithmetic(dtype: torch.dtype) -> Arithmetic:
-    """Return the arithmetic of matrix products and convolutions, which may be told to round float32 to fewer bits."""
+def product_arithmetic(dtype: torch.dtype, device: torch.device, *, convolution: bool = False) -> Arithmetic:
+    """Return the arithmetic of matrix products, or convolutions, where float32 may be set to be rounded to fewer bits.
+
+    Then it is taken for bfloat16, the coarsest, also where it is TensorFloat-32. Graphics cards are so set for
+    convolutions unless told otherwise.
+    """
     numbers = arithmetic(dtype)
-    if dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
+    backends: Any = torch.backends  # untyped
+    products, convolutions = (
+        (backends.cuda.matmul, backends.cudnn.conv)
+        if device.type == "cuda"
+        else (backends.mkldnn.matmul, backends.mkldnn.conv)
+    )
+    settings = {products.fp32_precision, *([convolutions.fp32_precision] if convolution else [])}
+    if dtype == torch.float32 and not settings <= {"none", "ieee"}:
         return Arithmetic(torch.finfo(torch.bfloat16).eps / 2, numbers.smallest, numbers.largest)
     return numbers

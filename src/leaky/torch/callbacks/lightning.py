@@ -24,19 +24,19 @@ class LightningMonitor(Callback):  # type: ignore[misc]  # Lightning need not be
 
     Args:
         every: look at one batch in so many.
-        steps: end a window after so many batches instead.
+        steps: end a window after so many batches instead; the last one, which may be shorter, when the training ends.
     """
 
     def __init__(self, *, every: int = 1, steps: int | None = None) -> None:
         self._every, self._steps = every, steps
         self._batch = ExitStack()
-        self._batches = 0
+        self._since = 0  # batches, since the last window ended
         #: what was found, from the start of the training on
         self.monitor: Monitor | None = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin anew."""
-        self.monitor, self._batches = Monitor(pl_module, every=self._every, group=world()), 0
+        self.monitor, self._since = Monitor(pl_module, every=self._every, group=world()), 0
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Look at what runs from now on, if it is the batch's turn."""
@@ -50,8 +50,8 @@ class LightningMonitor(Callback):  # type: ignore[misc]  # Lightning need not be
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Look no further, where there was no backward pass; end a window of so many batches."""
         self._batch.close()
-        self._batches += 1
-        if self._steps is not None and self._batches % self._steps == 0:
+        self._since += 1
+        if self._since == self._steps:
             self._end_window(pl_module)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
@@ -59,13 +59,18 @@ class LightningMonitor(Callback):  # type: ignore[misc]  # Lightning need not be
         if self._steps is None:
             self._end_window(pl_module)
 
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """End the window of the batches that are left over."""
+        if self._steps is not None and self._since and self.monitor is not None:
+            self.monitor.end_window()  # nothing can be logged any more
+
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Leave nothing behind."""
         self._batch.close()
 
     def _end_window(self, pl_module: Any) -> None:
         if self.monitor is not None:
-            window = self.monitor.end_window()
+            window, self._since = self.monitor.end_window(), 0
             pl_module.log("dead_units", float(sum(window.dead.values())), rank_zero_only=True)
 
 

@@ -14,11 +14,13 @@ from leaky.torch.slope_schedule import SlopeSchedule
 class TransformersMonitor(TrainerCallback):  # type: ignore[misc]  # transformers need not be installed
     """Follows the dead units of a model in training: ``Trainer(callbacks=[TransformersMonitor()])``.
 
-    A window is an epoch. Several processes count together.
+    A window is an epoch. Several processes count together. A callback is not told when a training fails: the model's
+    calls are followed on until the next training begins, or the callback is gone.
 
     Args:
         every: look at one forward pass in so many.
-        steps: end a window after so many steps of the optimiser instead.
+        steps: end a window after so many steps of the optimiser instead; the last one, which may be shorter, when the
+            training ends.
 
     Raises:
         ValueError: when a training starts whose arguments ask for ``torch_compile``: what the Trainer compiles, a
@@ -28,6 +30,7 @@ class TransformersMonitor(TrainerCallback):  # type: ignore[misc]  # transformer
     def __init__(self, *, every: int = 1, steps: int | None = None) -> None:
         self._every, self._steps = every, steps
         self._training = ExitStack()
+        self._since = 0  # steps, since the last window ended
         #: what was found, from the start of the training on
         self.monitor: Monitor | None = None
 
@@ -37,20 +40,33 @@ class TransformersMonitor(TrainerCallback):  # type: ignore[misc]  # transformer
             raise ValueError("torch_compile: True; expected False, for the forward passes cannot be followed then")
         self._training.close()
         self.monitor = self._training.enter_context(Monitor(kwargs["model"], every=self._every, group=world()))
+        self._since = 0
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """End a window of so many steps."""
-        if self.monitor is not None and self._steps is not None and state.global_step % self._steps == 0:
-            self.monitor.end_window()
+        self._since += 1
+        if self._since == self._steps:
+            self._end_window()
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """End the window that is an epoch."""
-        if self.monitor is not None and self._steps is None:
-            self.monitor.end_window()
+        if self._steps is None:
+            self._end_window()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Leave nothing behind."""
+        """End the window of the steps that are left over, and leave nothing behind."""
+        if self._steps is not None and self._since:
+            self._end_window()
         self._training.close()
+
+    def __del__(self) -> None:
+        """Leave nothing behind, of a training that has failed."""
+        self._training.close()
+
+    def _end_window(self) -> None:
+        if self.monitor is not None:
+            self.monitor.end_window()
+            self._since = 0
 
 
 class TransformersSlopeSchedule(TrainerCallback):  # type: ignore[misc]  # transformers need not be installed

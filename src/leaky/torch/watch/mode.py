@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,18 @@ from leaky.torch.watch.names import Names, unwrapped
 from leaky.torch.watch.origin import UNKNOWN, Call, Origins, Rule
 from leaky.torch.watch.sites import Meeting, Sites
 from leaky.torch.watch.statistics import Statistics, statistics
+from leaky.torch.watch.switches import revealed
 from leaky.torch.watch.written import MARKS, WRITTEN, Written
+
+
+class _Opened(threading.local):
+    """What is being watched in a thread, the latest last."""
+
+    def __init__(self) -> None:
+        self.stacks: list[ExitStack] = []
+
+
+_opened = _Opened()
 
 
 @contextmanager
@@ -111,19 +121,17 @@ class Watch(TorchDispatchMode):
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch the forward passes of the model that run within."""
-        with ExitStack() as stack:
-            if "torch._dynamo" in sys.modules:  # without it nothing is compiled
-                stack.enter_context(torch.compiler.set_stance("force_eager"))
-                if any("_orig_mod" in module._modules for module in self._model.modules()):
-                    stack.enter_context(warnings.catch_warnings())
-                    warnings.filterwarnings("ignore", "Using `torch.compile.module.` when there are global hooks")
-            fast = torch.backends.mha.get_fastpath_enabled()
-            stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
-            torch.backends.mha.set_fastpath_enabled(False)  # it would hide the activation of nn.TransformerEncoderLayer
+        """Watch the forward passes of the model that run within; what began later in this thread ends with it."""
+        stack, opened = ExitStack(), _opened.stacks
+        opened.append(stack)
+        try:
+            stack.enter_context(revealed(self._model))
             stack.enter_context(self._names.following())
             stack.enter_context(self)
             yield
+        finally:
+            while stack in opened:  # modes end in the reverse order, and callbacks in the order in which they began
+                opened.pop().close()
 
     def begin(self, inputs: Any) -> None:
         """Take what runs from now on for a forward pass on these inputs, within :meth:`watching`, until :meth:`end`."""
