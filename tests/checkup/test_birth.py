@@ -251,10 +251,10 @@ def test_json_has_no_infinity() -> None:
         ({"inputs": ["a"]}, "inputs: no numbers: TypeError: can't convert np.ndarray of type numpy.str_"),
         (
             {"inputs": lambda: 1 / 0},
-            r"inputs: they cannot be had: ZeroDivisionError: .* \(test_at_birth.py, line \d+\)",
+            r"inputs: they cannot be had: ZeroDivisionError: .* \(test_birth.py, line \d+\)",
         ),
         ({"inputs": np.ones((3, 2))}, "factory: its network failed: RuntimeError: mat1 and mat2 shapes cannot be"),
-        ({"factory": lambda: 1 / 0}, r"factory: it failed: ZeroDivisionError: .* \(test_at_birth.py, line \d+\)"),
+        ({"factory": lambda: 1 / 0}, r"factory: it failed: ZeroDivisionError: .* \(test_birth.py, line \d+\)"),
         ({"factory": lambda: 3}, "factory: it failed: AttributeError: 'int' object has no attribute 'train'"),
     ],
 )
