@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import joblib
-
+from leaky.trials.record import Trial
 from leaky.trials.task import TaskError
 
 # Seconds to wait for the scheduler to answer.
@@ -32,12 +31,12 @@ class Cluster:
         if scheme != "dask" or ":" not in address:
             raise ValueError(f"engine: {where!r}; expected loky, or dask://HOST:PORT")
         try:
-            distributed: Any = importlib.import_module("distributed")
+            self._distributed: Any = importlib.import_module("distributed")
         except ImportError:
             raise TaskError("engine: dask is not installed; pip install 'leaky[cluster]'") from None
         logging.getLogger("distributed").setLevel(logging.ERROR)
         try:
-            self._client: Any = distributed.Client(f"tcp://{address}", timeout=_PATIENCE, set_as_default=False)
+            self._client: Any = self._distributed.Client(f"tcp://{address}", timeout=_PATIENCE, set_as_default=False)
         except OSError:
             raise TaskError(f"engine: no dask scheduler answers at {address!r}") from None
         #: of all workers
@@ -46,11 +45,32 @@ class Cluster:
             self.close()
             raise TaskError(f"engine: the dask scheduler at {address!r} has no workers")
 
-    @contextmanager
-    def backend(self) -> Iterator[None]:
-        """Let joblib run within on the cluster."""
-        with self._client.as_current(), joblib.parallel_config("dask", client=self._client):
-            yield
+    def run(self, work: Callable[..., Trial], calls: Iterable[tuple[Any, ...]], jobs: int) -> Iterator[Trial]:
+        """Call ``work`` with each of the arguments on the cluster, so many at a time; yield what returns, in any order.
+
+        By dask's own client, since joblib's waits for ever for what a worker that dies was at. Here another worker does it.
+
+        Raises:
+            TaskError: a call failed, or workers died at it again and again.
+        """
+        calls = iter(calls)
+
+        def more(count: int) -> list[Any]:
+            return [self._client.submit(work, *call, pure=False) for call in itertools.islice(calls, count)]
+
+        running = self._distributed.as_completed(more(jobs), loop=self._client.loop)
+        try:
+            for future in running:
+                try:
+                    trial = future.result()
+                except self._distributed.KilledWorker:
+                    raise TaskError(
+                        "engine: the cluster's workers died at a training, perhaps for lack of memory"
+                    ) from None
+                running.update(more(1))
+                yield trial
+        finally:
+            self._client.cancel(list(running.futures))
 
     def close(self) -> None:
         """Leave the cluster, which goes on without us."""

@@ -7,11 +7,12 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any, Self
+from functools import lru_cache, partial
+from typing import Self
 
+import cloudpickle
 import joblib
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -72,14 +73,20 @@ class Engine:
             for activation, seed in pending:
                 yield _run(self._task, activation, seed, floor)
             return
+        if self._cluster is not None:
+            # The task goes with each call: what is handed out once would be lost with the worker that has it.
+            sent = cloudpickle.dumps(self._task)
+            yield from self._cluster.run(_run_sent, ((sent, *pair, floor) for pair in pending), self._jobs)
+            return
         results: Generator[Trial, None, None] | None = None
+        processes = joblib.parallel_config("loky", inner_max_num_threads=1, initializer=self._settle)
         try:
-            with interrupts_held_back(), self._backend() as call:
+            with interrupts_held_back(), processes:
                 # One trial at a time per process: a batch of them would be lost whole.
                 parallel = joblib.Parallel(
                     self._jobs, batch_size=1, pre_dispatch="n_jobs", return_as="generator_unordered"
                 )
-                results = parallel(call(activation, seed, floor) for activation, seed in pending)
+                results = parallel(joblib.delayed(_run_here)(*pair, floor) for pair in pending)
             # By `yield from` an early end would reach joblib before the cleaning up below does.
             for trial in results:  # noqa: UP028
                 yield trial
@@ -94,16 +101,6 @@ class Engine:
                     results.close()
                 get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
             raise
-
-    @contextmanager
-    def _backend(self) -> Iterator[Callable[..., Any]]:
-        """Provide what makes a call that joblib hands to where the work is done."""
-        if self._cluster is not None:
-            with self._cluster.backend():
-                yield joblib.delayed(partial(_run, self._task))
-            return
-        with joblib.parallel_config("loky", inner_max_num_threads=1, initializer=self._settle):
-            yield joblib.delayed(_run_here)
 
 
 @contextmanager
@@ -143,6 +140,16 @@ def _settle_in(parent: int, task: Task) -> None:
 
 def _run_here(activation: Activation, seed: int, floor: Sequence[float]) -> Trial:
     return _run(_task, activation, seed, floor)
+
+
+def _run_sent(sent: bytes, activation: Activation, seed: int, floor: Sequence[float]) -> Trial:
+    return _run(_received(sent), activation, seed, floor)
+
+
+@lru_cache(maxsize=1)
+def _received(sent: bytes) -> Task:
+    task: Task = cloudpickle.loads(sent)
+    return task
 
 
 def _run(task: Task, activation: Activation, seed: int, floor: Sequence[float]) -> Trial:
