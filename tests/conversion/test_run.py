@@ -50,7 +50,7 @@ def test_all_twelve_forms_and_shared_modules() -> None:
     warm = leaky.convert(model, 0.0, data=x).model
     assert torch.equal(warm(x), model(x))
     back = leaky.convert(conversion.model, to="relu", data=x)
-    assert len(back.changes) == 14
+    assert (len(back.changes), back.left) == (14, ())
     assert sites(back.model, x) == [("relu", None)] * 14
     torch.testing.assert_close(back.model(x), model(x))
 
@@ -71,6 +71,8 @@ TABLE = {"relu": F.relu}
 
 class Each(nn.Module):
     """One way of writing ReLU, in the code of a module."""
+
+    act: Any
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +141,10 @@ def test_calls_that_only_data_show(cls: type[Each]) -> None:
     conversion = leaky.convert(model, 0.3, data=x)
     assert [change.how for change in conversion.changes] == ["call"]
     torch.testing.assert_close(conversion.model(x), F.leaky_relu(model.layer(x), 0.3))
-    assert torch.equal(leaky.convert(model, 0.0, data=x).model(x), model(x))
+    warm: Any = leaky.convert(model, 0.0, data=x).model
+    assert torch.equal(warm(x), model(x))
+    special = torch.tensor([0.0, -0.0, torch.inf, -torch.inf, torch.nan, -1.0])
+    assert torch.equal(warm.act(special.clone()).view(torch.int32), model.act(special.clone()).view(torch.int32))
 
 
 def test_what_cannot_be_exchanged_is_left_by_name() -> None:
