@@ -292,6 +292,19 @@ def test_what_is_compiled_around_the_model_is_left_compiled(
             monitor.end_window()
 
 
+def test_a_model_that_calls_itself() -> None:
+    class Twice(OneLayer):
+        def forward(self, x: Tensor, again: bool = True) -> Tensor:
+            return self(super().forward(x), again=False) if again else super().forward(x)
+
+    model = Twice(2, 2)
+    with Monitor(model, every=2) as monitor:
+        for _ in range(4):
+            model(torch.ones(3, 2))
+        window = monitor.end_window()
+    assert (window.batches, window.seen) == (2, {"relu()": 6, "relu()[1]": 6})
+
+
 def test_a_model_whose_parts_are_called(switched: Switched) -> None:
     class Parts(nn.Module):
         def __init__(self) -> None:

@@ -30,6 +30,21 @@ def test_two_monitors_of_one_model(switched: Switched) -> None:
     assert [(window.batches, window.seen) for window in windows] == [(3, {"1": 15}), (2, {"1": 10})]
 
 
+def test_monitors_of_one_model_may_end_in_the_order_in_which_they_began() -> None:
+    model = network()
+    first, second = Monitor(model), Monitor(model)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    model(torch.randn(5, 3))
+    second.__exit__(None, None, None)
+    model(torch.randn(5, 3))
+    assert second.end_window().seen == {"1": 5}
+    with pytest.raises(RuntimeError):
+        first.end_window()
+    assert "_compiled_call_impl" not in vars(model)
+
+
 def test_a_pass_that_runs_within_another_threads_is_not_looked_at_but_those_after_it_are() -> None:
     class Waiting(nn.Linear):
         def forward(self, x: Tensor) -> Tensor:
