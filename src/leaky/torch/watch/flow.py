@@ -85,9 +85,12 @@ def _sum(call: Call) -> list[Origin | None]:
 
 
 def _own_axis(vector: Tensor, out: Tensor) -> Label | None:
-    """Return the label of the axis that a vector lies along when it is broadcast."""
-    axes = [axis - vector.ndim for axis, size in enumerate(vector.shape) if size > 1]
-    return along(out.shape, out.ndim + axes[0]) if len(axes) == 1 else None
+    """Return the label of the axis that a vector lies along when it is broadcast; None if it is not, as in products."""
+    found = [(axis - vector.ndim + out.ndim, size) for axis, size in enumerate(vector.shape) if size > 1]
+    if len(found) != 1 or found[0][0] < 0:
+        return None
+    ((axis, size),) = found
+    return along(out.shape, axis) if out.shape[axis] == size else None
 
 
 def _common(one: Origin | None, other: Origin | None) -> Origin | None:
@@ -109,7 +112,7 @@ def _reduction(call: Call) -> list[Origin | None]:
     if origin is None:
         return [None] * len(call.outs)
     axes = range(x.ndim) if axes is None or axes == [] else [axes] if isinstance(axes, int) else axes
-    gone = {axis % x.ndim for axis in axes}
+    gone = {axis % max(x.ndim, 1) for axis in axes}  # of a number, axes 0 and -1 may be given
     kept = [1 if axis in gone else size for axis, size in enumerate(x.shape)]
     return [_resized(origin, x.shape, kept, mixed=True)] * len(call.outs)
 
@@ -235,9 +238,11 @@ def _embedding(call: Call) -> list[Origin | None]:
 
 def _units_last(call: Call) -> list[Origin | None]:
     """Whole recurrent layers and the like: several operands, the first of them data, some of them weights."""
-    (x, origin), *others = call.operands()
-    weight = next((each for _, each in others if each.weights), None)
     out = call.outs[0]
+    if not (operands := list(call.operands())):
+        return _constant(call)
+    (x, origin), *others = operands
+    weight = next((each for _, each in others if each.weights), None)
     samples = carried(origin.samples, x.shape, out.shape) if x.ndim == out.ndim else None
     return _first(call, _through(call, origin, weight, along(out.shape, out.ndim - 1), samples))
 

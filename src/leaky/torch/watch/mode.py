@@ -23,6 +23,7 @@ from leaky.torch.watch.sites import Meeting, Sites
 from leaky.torch.watch.statistics import Statistics, statistics
 from leaky.torch.watch.switches import revealed
 from leaky.torch.watch.written import MARKS, WRITTEN, Written
+from leaky.user_code import one_line
 
 
 class _Opened(threading.local):
@@ -149,7 +150,7 @@ class Watch(TorchDispatchMode):
         if not self._names.inside or torch._C._current_graph_task_id() != -1:  # -1: no backward pass is running
             return func(*args, **kwargs)
         plan = self._plans.get(func) or self._planned(func)
-        if plan.composite:
+        if plan.composite and not any(isinstance(each, Tensor) and each.is_nested for each in args):
             with self:
                 return func.decompose(*args, **kwargs)
         if self._gradients:
@@ -158,13 +159,21 @@ class Watch(TorchDispatchMode):
         given.update(kwargs)
         origins = self._origins
         origins.here = self._names.path
-        call = origins.call(given)
-        met = self._look(plan, call) if plan.form or plan.written else None
-        mark = plan.mark and plan.mark(call, met and met.key)
+        call = met = mark = None
+        try:
+            call = origins.call(given)
+            met = self._look(plan, call) if plan.form or plan.written else None
+            mark = plan.mark and plan.mark(call, met and met.key)
+        except Exception as error:  # noqa: BLE001 - whatever we do wrong must not end the run that we look at
+            self._note_failure(func, error)
         out = func(*args, **kwargs)
-        origins.follow(func, plan.rule, call, out)
-        if mark is not None:
-            origins.mark(out, mark)
+        try:
+            origins.follow(func, plan.rule, call, out)
+            if mark is not None:
+                origins.mark(out, mark)
+        except Exception as error:  # noqa: BLE001 - the same
+            origins.follow(func, plan.rule, None, out)
+            self._note_failure(func, error)
         if met is not None and self._gradients:
             self._gradients.want(out, out is next(iter(given.values())), met.layout, met.evidence)
         if met is not None and self._outputs:
@@ -180,7 +189,9 @@ class Watch(TorchDispatchMode):
         if space == "aten":
             name = name.rstrip("_")
             rule = flow.RULES.get(name, flow.elementwise)
-            plan = _Plan(arguments, FORMS.get(name), WRITTEN.get(name), MARKS.get(name), rule, func._can_decompose())
+            # What asks for the sizes of a tensor by a class of its own looks like an operation, and is none.
+            composite = torch._C._dispatch_has_kernel(func.name()) and func._can_decompose()
+            plan = _Plan(arguments, FORMS.get(name), WRITTEN.get(name), MARKS.get(name), rule, composite)
         else:
             plan = _Plan(arguments, None, None, None, flow.opaque, False)
             if not space.startswith(("prim", "profiler", "c10d", "_c10d")):
@@ -229,6 +240,9 @@ class Watch(TorchDispatchMode):
             if "checkpoint" not in str(error).lower():
                 raise
             self._note("gradients are not seen beyond torch.utils.checkpoint with use_reentrant=True")
+
+    def _note_failure(self, func: Any, error: Exception) -> None:
+        self._note(f"{self._here}: {func} could not be looked at ({one_line(error)}): what comes of it is unknown")
 
     @property
     def _here(self) -> str:

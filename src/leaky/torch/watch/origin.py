@@ -170,17 +170,21 @@ class Origins:
                 facts.append(value if type(value) in _PLAIN else type(value))
         return call
 
-    def follow(self, operation: Any, rule: Rule, call: Call, out: Any) -> None:
-        """Take in what a call has returned."""
+    def follow(self, operation: Any, rule: Rule, call: Call | None, out: Any) -> None:
+        """Take in what a call has returned; without a call, that nothing is known of it."""
         outs = [out] if isinstance(out, Tensor) else list(tensors(out))
         where = [_key(each) for each in outs]
+        if call is None or None in where:
+            for each in where:
+                self._known.pop(each, None)
+            return
         facts = (operation, self.here, *call.facts, *(each.shape for each in outs))
         origins = self._remembered.get(facts)
         if origins is None:
             call.outs = outs
             origins = self._remembered[facts] = rule(call)
         for each, origin in zip(where, origins, strict=True):
-            if origin is not None and each is not None:
+            if origin is not None:
                 self._known[each] = origin
             else:
                 self._known.pop(each, None)

@@ -166,7 +166,7 @@ def _multiplied(call: Call, site: Any) -> Any:
         return origin.mark  # 0.5 * (1 + tanh(...))
     if isinstance(factor, Tensor):
         return Scaled(origin, factor.detach()) if factor.numel() == 1 or isinstance(factor, nn.Parameter) else None
-    return Scaled(origin, float(factor))
+    return Scaled(origin, float(factor)) if isinstance(factor, int | float) else None  # it may be complex
 
 
 def _is_data(origin: Origin | None) -> bool:
