@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,9 +30,9 @@ def _folded(shape: Sequence[int]) -> tuple[int, int]:
     return (shape[0], math.prod(shape[1:])) if shape else (1, 1)
 
 
-def _same(call: Call) -> list[Origin | None]:
+def same(call: Call) -> list[Origin | None]:
     """Follow the same numbers in the same order: views, copies, other types."""
-    return [next(iter(call.known.values()), None)]
+    return [value and value.origin for value in [next(iter(call.known.values()), None)]]
 
 
 def elementwise(call: Call) -> list[Origin | None]:
@@ -54,9 +53,7 @@ def _blended(operands: list[tuple[Tensor, Origin]], out: Tensor) -> Origin | Non
     )
     new = _resized(origin, (1,) * (out.ndim - best.ndim) + tuple(best.shape), out.shape)
     new.alone = False
-    if best.shape == out.shape:
-        sources: list[Origin | None] = [each for _, each in data]
-        new.source = functools.reduce(_common, sources)
+    new.pointwise = best.shape == out.shape
     if weights and new.layer is None:  # a layer that only scales or shifts
         new.layer = weights[0]
         new.units = next((units for part, of in operands if of.weights and (units := _own_axis(part, out))), new.units)
@@ -93,14 +90,6 @@ def _own_axis(vector: Tensor, out: Tensor) -> Label | None:
     return along(out.shape, axis) if out.shape[axis] == size else None
 
 
-def _common(one: Origin | None, other: Origin | None) -> Origin | None:
-    """Return what both are elementwise functions of, if there is such a thing."""
-    if one is None or other is None or one is other:
-        return one and other
-    known = list(one.sources())
-    return next((each for each in other.sources() if each in known), None)
-
-
 def _mixing(call: Call) -> list[Origin | None]:
     """Follow sums and the like along an axis that stays."""
     return [origin and _fed(origin, origin.samples, origin.units, mixed=True) for origin in elementwise(call)]
@@ -123,9 +112,7 @@ def _permutation(order: Callable[[dict[str, Any], int], Sequence[int]]) -> Rule:
         if origin is None or not x.ndim:
             return [origin]
         axes = [axis % x.ndim for axis in order(call.given, x.ndim)]
-        moved = _fed(origin, permuted(origin.samples, x.shape, axes), permuted(origin.units, x.shape, axes))
-        moved.mark, moved.source = origin.mark, origin.source
-        return [moved]
+        return [_fed(origin, permuted(origin.samples, x.shape, axes), permuted(origin.units, x.shape, axes))]
 
     return rule
 
@@ -279,7 +266,7 @@ def _by_name(rule: Rule, names: str) -> dict[str, Rule]:
 #: by the name of the operation; all others are :func:`elementwise`
 RULES: dict[str, Rule] = {
     **_by_name(
-        _same,
+        same,
         "view reshape _unsafe_view _reshape_alias squeeze unsqueeze flatten alias detach clone contiguous _to_copy to "
         "lift_fresh view_as positive _conj",
     ),

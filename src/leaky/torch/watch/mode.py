@@ -53,7 +53,7 @@ def watch(model: nn.Module, *, gradients: bool = False, statistics: Statistics =
         yield seen
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, frozen=True, slots=True)
 class _Plan:
     """What is to be done about an operation, worked out when it is first met."""
 
@@ -62,6 +62,7 @@ class _Plan:
     written: Callable[[Call], Written | None] | None
     mark: Callable[[Call, Any], Any] | None
     rule: Rule
+    view: bool
     #: whether it is only a name for other operations, which inference mode does not take apart
     composite: bool
 
@@ -155,7 +156,7 @@ class Watch(TorchDispatchMode):
                 return func.decompose(*args, **kwargs)
         if self._gradients:
             self._gradients.ask()
-        given = dict(zip(plan.arguments, args, strict=False))
+        given = dict(zip(plan.arguments, args))  # noqa: B905 - to say so takes twice the time
         given.update(kwargs)
         origins = self._origins
         origins.here = self._names.path
@@ -168,11 +169,11 @@ class Watch(TorchDispatchMode):
             self._note_failure(func, error)
         out = func(*args, **kwargs)
         try:
-            origins.follow(func, plan.rule, call, out)
+            origins.follow(plan, call, out)
             if mark is not None:
                 origins.mark(out, mark)
         except Exception as error:  # noqa: BLE001 - the same
-            origins.follow(func, plan.rule, None, out)
+            origins.follow(plan, None, out)
             self._note_failure(func, error)
         if met is not None and self._gradients:
             self._gradients.want(out, out is next(iter(given.values())), met.layout, met.evidence)
@@ -191,9 +192,10 @@ class Watch(TorchDispatchMode):
             rule = flow.RULES.get(name, flow.elementwise)
             # What asks for the sizes of a tensor by a class of its own looks like an operation, and is none.
             composite = torch._C._dispatch_has_kernel(func.name()) and func._can_decompose()
-            plan = _Plan(arguments, FORMS.get(name), WRITTEN.get(name), MARKS.get(name), rule, composite)
+            written, mark = WRITTEN.get(name), MARKS.get(name)
+            plan = _Plan(arguments, FORMS.get(name), written, mark, rule, func.is_view or rule is flow.same, composite)
         else:
-            plan = _Plan(arguments, None, None, None, flow.opaque, False)
+            plan = _Plan(arguments, None, None, None, flow.opaque, False, False)
             if not space.startswith(("prim", "profiler", "c10d", "_c10d")):
                 self._note(f"{self._here}: what {space}::{name} does inside is not seen")
         self._plans[func] = plan
