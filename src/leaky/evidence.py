@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Container, Hashable
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +20,9 @@ Floats = NDArray[np.float64]
 
 #: the negative slope of a rectifier that has one, or one for each unit; NaN where a unit has several
 Slope = float | tuple[float, ...] | None
+
+#: what a site is the same by in another pass, process or check of its network
+Identity = tuple[Hashable, ...]
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 
@@ -53,6 +58,23 @@ class Site:
     judged: bool = True
     #: why it is not judged, or why the axis is unknown
     note: str = ""
+    #: what it is known by in whatever order sites are met, its name without a number first; (): its name says it all
+    key: Identity = field(default=(), repr=False)
+
+    @property
+    def identity(self) -> Identity:
+        """What it is known by; names will not do, for they are given as sites are met."""
+        return self.key or (self.name,)
+
+    def named(self, taken: Container[str]) -> Site:
+        """Return it with its name, or with another number if that is taken."""
+        return self if self.name not in taken else replace(self, name=unused(str(self.identity[0]), taken))
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """Return the name, with a number if it is taken."""
+    numbered = (f"{name}[{number}]" for number in itertools.count(1))
+    return next(each for each in itertools.chain([name], numbered) if each not in taken)
 
 
 def slopes_of_units(slopes: NDArray[Any], axis: int | None) -> tuple[float, ...]:

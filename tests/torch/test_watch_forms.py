@@ -1,8 +1,10 @@
 """Every way of writing an activation is found, each once, and nothing that is none."""
 
+import importlib.util
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 import torch
@@ -372,6 +374,37 @@ def test_a_branch_not_taken_takes_no_name_from_the_other() -> None:
             model(sign * x)
     found = {name: (site.units, evidence.samples) for name, (site, evidence) in seen.sites.items()}
     assert found == {"sigmoid()": (3, 8), "relu()": (3, 8), "sigmoid()[1]": (2, 4), "relu()[1]": (2, 4)}
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    functions = []
+    for package in ("upper", "lower"):
+        file = tmp_path / package / "blocks.py"
+        file.parent.mkdir()
+        file.write_text("def act(x):\n    return x.relu()\n")
+        spec = importlib.util.spec_from_file_location(f"{package}.blocks", file)
+        assert spec is not None
+        assert spec.loader is not None
+        spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
+        functions.append(module.act)
+
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(5, 5), nn.Linear(5, 5)])
+
+        def forward(self, x: Tensor) -> Tensor:
+            pairs = list(zip(self.layers, functions, strict=True))
+            for layer, act in pairs if x.sum() > 0 else pairs[1:]:
+                x = act(layer(x))
+            return x
+
+    model = Both()
+    with watch(model) as seen:
+        for sign in (1, -1):
+            model(sign * torch.ones(4, 5))
+    found = [(name, s.source, s.fed_by, evidence.samples) for name, (s, evidence) in seen.sites.items()]
+    assert found == [("relu()", "blocks.py:2", "layers.0", 4), ("relu()[1]", "blocks.py:2", "layers.1", 8)]
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ class Watch(TorchDispatchMode):
 
     @property
     def sites(self) -> dict[str, tuple[Site, Evidence]]:
-        """The sites by their names, in the order in which they were first met."""
+        """The sites met since the last restart, by their names, in the order in which they were first met."""
         return self._sites.found()
 
     @property
@@ -118,7 +118,7 @@ class Watch(TorchDispatchMode):
         return self._names.path
 
     def restart(self) -> dict[str, tuple[Site, Evidence]]:
-        """Return the sites that were met since the last restart, and begin the evidence on all of them anew."""
+        """Return the sites that were met since the last restart, as they were when met first, and begin all anew but names."""
         return self._sites.restart()
 
     @contextmanager
