@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules import module as all_modules
 
-from leaky.torch.watch import undisturbed, watch
+from leaky.torch.watch import Watch, undisturbed, watch
 
 HOOKS = [name for name in vars(all_modules) if name.startswith("_global_") and "hooks" in name]
 EXTRA = "_hooks"
@@ -211,6 +212,22 @@ def test_a_failed_pass_does_not_spoil_the_next() -> None:
         handle.remove()
         model(torch.randn(5, 3))
     assert {name: evidence.samples for name, (_, evidence) in seen.sites.items()} == {"1": 15, "3": 10}
+
+
+def test_another_thread_than_the_one_that_made_it_may_watch() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    seen = Watch(model)
+
+    def train() -> None:
+        with seen.watching():
+            model(torch.randn(5, 3))
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+    with seen.watching():
+        model(torch.randn(5, 3))
+    assert {name: evidence.samples for name, (_, evidence) in seen.sites.items()} == {"1": 10}
 
 
 def test_what_is_outside_the_model_is_none_of_ours() -> None:

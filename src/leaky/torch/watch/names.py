@@ -48,7 +48,7 @@ Line = tuple[str, str, int]
 
 
 class Names:
-    """The stack of the modules whose forward runs, in the thread that made it.
+    """The stack of the modules whose forward runs, in the thread in which they are followed.
 
     A module is known by its path from the root; one that the root does not hold goes by the path of what calls it.
     """
@@ -78,6 +78,7 @@ class Names:
         ]
         if not isinstance(self._root, torch.jit.ScriptModule):
             handles.append(self._root.register_forward_pre_hook(enter_root, with_kwargs=True))
+        self._thread = threading.get_ident()  # it may be another than the one that made us
         try:
             yield
         finally:
