@@ -47,17 +47,24 @@ def _blended(operands: list[tuple[Tensor, Origin]], out: Tensor) -> Origin | Non
     scaled = any(operand.shape == out.shape and origin.weights for operand, origin in operands)
     if not data or (scaled and all(operand.numel() == 1 for operand, _ in data)):  # such as weights over their norm
         return Origin(weights=weights) if weights else None
-    best, origin = max(
-        data,
-        key=lambda pair: (pair[0].shape == out.shape, not pair[1].mixed and pair[1].layer is not None, pair[1].order),
+    fits = [(operand, _fitted(operand, origin, out), origin) for operand, origin in data]
+    best, new, _ = max(
+        fits,
+        key=lambda fit: (fit[0].shape == out.shape, not fit[2].mixed and fit[2].layer is not None, fit[2].order),
     )
-    new = _resized(origin, (1,) * (out.ndim - best.ndim) + tuple(best.shape), out.shape)
     new.alone = False
+    if new.samples is None:  # as of queries that are learned, or positions, until they meet the data
+        new.samples = next((fit.samples for _, fit, _ in fits if fit.samples is not None), None)
     new.pointwise = best.shape == out.shape
     if weights and new.layer is None:  # a layer that only scales or shifts
         new.layer = weights[0]
         new.units = next((units for part, of in operands if of.weights and (units := _own_axis(part, out))), new.units)
     return new
+
+
+def _fitted(operand: Tensor, origin: Origin, out: Tensor) -> Origin:
+    """Return the origin of an operand that is broadcast to a result."""
+    return _resized(origin, (1,) * (out.ndim - operand.ndim) + tuple(operand.shape), out.shape)
 
 
 def _scaling(call: Call) -> list[Origin | None]:
@@ -218,8 +225,12 @@ def _last(call: Call) -> list[Origin | None]:
 def _embedding(call: Call) -> list[Origin | None]:
     index, out = call["indices"], call.outs[0]
     samples = None
-    if index is not None and index.samples is not None and len(call.outs) == 1:  # not so in bags
-        samples = index.samples[0], index.samples[1] * out.shape[-1]
+    if index is not None and index.samples is not None:
+        count, step = index.samples
+        if len(call.outs) == 1:
+            samples = count, step * out.shape[-1]
+        elif count == len(out):  # a bag for each
+            samples = along(out.shape, 0)
     return _first(call, _through(call, index, call["weight"], along(out.shape, out.ndim - 1), samples))
 
 

@@ -40,7 +40,8 @@ _opened = _Opened()
 def watch(model: nn.Module, *, gradients: bool = False, statistics: Statistics = statistics) -> Iterator[Watch]:
     """Watch the forward passes of a model, in this thread, for its activation sites and their evidence.
 
-    Each call of the model is one batch, whose samples lie on axis 0 of its first input. Nothing is left behind when
+    Each call of the model is one batch, whose samples lie on axis 0 of its inputs: as many as most of them are long,
+    those of length 1 aside. Nothing is left behind when
     the context is left, however it is; the model's state is not looked after: see :func:`undisturbed`.
 
     Args:
@@ -223,7 +224,12 @@ class Watch(TorchDispatchMode):
         return met
 
     def _begin(self, inputs: Any) -> None:
-        self._sites.begin(self._origins.begin(inputs))
+        samples = 1
+        try:
+            samples = self._origins.begin(inputs)
+        except Exception as error:  # noqa: BLE001 - inputs may be of any kind
+            self._note(f"the inputs could not be looked at ({one_line(error)}): each batch is taken for one sample")
+        self._sites.begin(samples)
         if self._gradients:
             self._gradients.begin()
 

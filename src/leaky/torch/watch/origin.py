@@ -6,7 +6,9 @@ operation sets what it returns, so nothing stale is found where memory is used a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from types import ModuleType
 from typing import Any, Protocol, final
 
 from torch import Tensor, nn
@@ -173,6 +175,32 @@ def tensors(value: Any) -> Iterable[Tensor]:
             yield from tensors(item)
 
 
+def _held(value: Any, seen: dict[int, Any]) -> Iterator[Tensor]:
+    """Return the tensors in containers and in the attributes of objects, such as batches by a class of their own."""
+    if isinstance(value, Tensor):
+        yield value
+    if type(value) in _PLAIN or isinstance(value, Tensor | ModuleType) or callable(value) or id(value) in seen:
+        return
+    seen[id(value)] = value
+    inner: Iterable[Any]
+    if isinstance(value, list | tuple):
+        inner = value
+    elif isinstance(value, Mapping):
+        inner = value.values()
+    elif is_dataclass(value):  # it may have slots
+        inner = [getattr(value, each.name, None) for each in fields(value)]
+    else:
+        inner = getattr(value, "__dict__", {}).values()
+    for each in inner:
+        yield from _held(each, seen)
+
+
+def _lengths(inputs: Iterable[Tensor]) -> tuple[list[Tensor], list[int]]:
+    """Return the tensors that have axes, and how long those are that are longer than 1 along the first."""
+    found = [tensor for tensor in inputs if tensor.ndim]
+    return found, [length for length in map(len, found) if length > 1]
+
+
 class Origins:
     """The origins of the tensors of one forward pass after the other.
 
@@ -196,13 +224,15 @@ class Origins:
         self.here = ""
 
     def begin(self, inputs: Any) -> int:
-        """Start a forward pass on these inputs; return the number of samples, the length of their first tensor."""
+        """Start a forward pass on these inputs; return the number of samples, the length that most of their tensors have."""
         self._known.clear()
         if max(len(self._remembered), len(self._inputs)) > _REMEMBERED:
             self._remembered.clear()
             self._inputs.clear()
-        found = [tensor for tensor in tensors(inputs) if tensor.ndim]
-        count = len(found[0]) if found else 1
+        found, lengths = _lengths(tensors(inputs))
+        if not lengths:
+            found, lengths = _lengths(_held(inputs, {}))
+        count = max(lengths, key=lengths.count, default=1)
         for number, tensor in enumerate(found):
             where = (number, tensor.shape, count)
             if where not in self._inputs:

@@ -127,8 +127,11 @@ class Sites:
         if origin.samples is not None:
             return origin.samples, ""
         total = shape.numel()
-        if shape and shape[0] % self._samples == 0:
-            return (self._samples, total // self._samples), ""
+        if self._samples > 1 and shape and shape[0] % self._samples == 0:
+            return (
+                self._samples,
+                total // self._samples,
+            ), "its samples are taken to lie on axis 0, which could not be told"
         return (1, total), "its samples could not be told apart: each batch is taken for one"
 
     def _new(self, key: Any, place: _Place, form: Form, origin: Origin, shape: tuple[int, ...], slope: Slope) -> Site:
