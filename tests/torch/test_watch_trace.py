@@ -247,6 +247,65 @@ def test_evaluating_keeps_statistics_and_flags_apart() -> None:
     assert model[0].num_batches_tracked == 0
 
 
+class Growing(nn.Module):
+    """Changes numbers, sizes and types of its buffers in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+        self.register_buffer("cache", torch.arange(2.0))
+        self.register_buffer("narrow", torch.arange(3.0))
+        self.register_buffer("last", torch.zeros(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.cache.resize_(5).fill_(1.0)
+        self.narrow.data = self.narrow.data.half()
+        self.last.fill_(7.0)
+        self.first.running_mean.fill_(7.0)
+        return x
+
+
+def test_buffers_that_change_their_size_or_type_are_put_back() -> None:
+    model = Growing()
+    before = {name: (id(buffer), buffer.clone()) for name, buffer in model.named_buffers()}
+    with undisturbed(model):
+        model(torch.randn(5, 3))
+    for name, buffer in model.named_buffers():
+        assert id(buffer) == before[name][0]
+        assert torch.equal(buffer, before[name][1])
+        assert buffer.dtype == before[name][1].dtype
+
+
+@pytest.mark.parametrize("place", ["first.running_mean", "cache", "last"])
+def test_a_buffer_that_cannot_be_put_back_keeps_no_other_from_it(place: str) -> None:
+    model = Growing()
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    lost = model.get_buffer(place)
+    with pytest.raises(RuntimeError, match="refers to a single memory location"), undisturbed(model):  # noqa: PT012
+        model(torch.randn(5, 3))
+        lost.data = torch.ones(1).expand(before[place].shape)
+    assert model.training
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers() if name != place)
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        (nn.Sequential(nn.LazyLinear(4), nn.ReLU()), "model: 0, LazyLinear, is still to be initialised"),
+        (
+            nn.LazyBatchNorm1d(),
+            "model: it, LazyBatchNorm1d, is still to be initialised; expected a network that has run once",
+        ),
+    ],
+)
+def test_a_network_that_is_not_there_yet(model: nn.Module, text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{text}"), undisturbed(model):
+        pass
+    model(torch.randn(3, 4))
+    with undisturbed(model):
+        model(torch.randn(3, 4))
+
+
 def test_gradients_there_are_none_within(model: Restless) -> None:
     kept = model.conv.weight.grad
     with undisturbed(model):
