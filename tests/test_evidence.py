@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
@@ -371,6 +372,30 @@ def test_other_units_are_an_error() -> None:
 
 def site(limits: tuple[float, float], slope: float | tuple[float, ...] | None = None) -> Site:
     return Site("a", "kind", "form", "a", 4, 1, (4, 6), slope, limits)
+
+
+@pytest.mark.parametrize("value", [0.1, 3.3, -7.77, 1e8, 1e200, -1e-200, 0.0])
+def test_numbers_that_are_all_the_same_do_not_spread(value: float) -> None:
+    evidence = Evidence(2)
+    x = np.full((1000, 2), value)
+    x[0, 1] = np.inf
+    evidence.add(batch_statistics_of(x, 1, (0.0, math.inf)))
+    assert evidence.spread.tolist() == [0.0, 0.0]
+
+
+def test_spreads_down_to_a_ten_millionth_of_the_mean() -> None:
+    x = np.random.default_rng(0).normal(loc=(1e3, 1e5, 1e7), size=(20_000, 3))
+    evidence = Evidence(3)
+    for part in np.split(x, 10):
+        evidence.add(batch_statistics_of(part, 1, (0.0, math.inf)))
+    np.testing.assert_allclose(evidence.spread, x.std(axis=0), rtol=0.1)
+    np.testing.assert_allclose(evidence.spread[:2], x.std(axis=0)[:2], rtol=1e-4)
+
+
+def test_dormancy_is_not_told_of_what_exceeds_a_threshold() -> None:
+    evidence = Evidence(4)
+    evidence.add(batch_statistics_of(np.array([[0.01, 5.0, 7.0, 7.0]]), 1, (0.0, math.inf)))
+    assert evidence.dormancy(replace(site((0.0, math.inf)), kind="threshold")) is None
 
 
 @pytest.mark.parametrize(

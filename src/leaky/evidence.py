@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Container, Hashable
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +20,9 @@ Floats = NDArray[np.float64]
 
 #: the negative slope of a rectifier that has one, or one for each unit; NaN where a unit has several
 Slope = float | tuple[float, ...] | None
+
+#: what a site is the same by in another pass, process or check of its network
+Identity = tuple[Hashable, ...]
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 
@@ -53,6 +58,23 @@ class Site:
     judged: bool = True
     #: why it is not judged, or why the axis is unknown
     note: str = ""
+    #: what it is known by in whatever order sites are met, its name without a number first; (): its name says it all
+    key: Identity = field(default=(), repr=False)
+
+    @property
+    def identity(self) -> Identity:
+        """What it is known by; names will not do, for they are given as sites are met."""
+        return self.key or (self.name,)
+
+    def named(self, taken: Container[str]) -> Site:
+        """Return it with its name, or with another number if that is taken."""
+        return self if self.name not in taken else replace(self, name=unused(str(self.identity[0]), taken))
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """Return the name, with a number if it is taken."""
+    numbered = (f"{name}[{number}]" for number in itertools.count(1))
+    return next(each for each in itertools.chain([name], numbered) if each not in taken)
 
 
 def slopes_of_units(slopes: NDArray[Any], axis: int | None) -> tuple[float, ...]:
@@ -254,7 +276,8 @@ class Evidence(_Counted):
         self.total = ExactSum(units)
         self.total_squares = ExactSum(units)
         self.total_positive = ExactSum(units)
-        #: with a loss: the sum of the absolute gradients that reach the units' outputs, over ``gradient_positions``
+        #: with a loss: the sum of the absolute gradients that reach the units' outputs, over ``gradient_positions``; NaN or
+        #: inf where one of them is
         self.gradient = ExactSum(units)
         self.gradient_positions = 0
 
@@ -321,10 +344,14 @@ class Evidence(_Counted):
 
     @property
     def spread(self) -> Floats:
-        """Standard deviation of each unit's finite pre-activations; NaN where there are none."""
+        """Standard deviation of each unit's finite pre-activations; NaN where there are none.
+
+        It is the root of the mean square minus the squared mean, which float64 rounds: spreads of less than about a
+        ten-millionth of the mean are lost. Of numbers that are all the same it is 0.
+        """
         with np.errstate(over="ignore", invalid="ignore"):
             variance = self._over_positions(self.total_squares.value()) - self.mean**2
-        return np.sqrt(np.maximum(variance, 0.0))
+        return np.sqrt(np.where(self.smallest == self.largest, 0.0, np.maximum(variance, 0.0)))
 
     @property
     def share(self) -> Floats:
@@ -336,10 +363,12 @@ class Evidence(_Counted):
 
         0 for units whose activations are all 0, also if no unit has others; NaN for units with activations that are not
         finite, or with several slopes. None if the sums do not tell it, which they do for ReLU, clipped or not, and for
-        rectifiers with a negative slope.
+        rectifiers with a negative slope. They do not for a threshold, whose sums are of what exceeds it.
 
         Source: Sokar et al. (2023), "The dormant neuron phenomenon in deep reinforcement learning", definition 3.1.
         """
+        if site.kind == "threshold":
+            return None
         absolute = self.total_positive.value()
         if site.slope is not None and site.limits[1] == math.inf:
             with np.errstate(invalid="ignore"):

@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from leaky.checkup import Check, Layer, Seen, merge
+from leaky.checkup import Check, Layer, Seen, check, merge
 from leaky.evidence import Evidence, batch_statistics
 
 See = Callable[..., Seen]
@@ -107,6 +110,71 @@ def test_layers_of_shards_are_one(see: See, checked: Checked, feeding: Feeding) 
         checks = [checked(see("a", np.ones((5, 2)), layer=each)) for each in (known, layer)]
         for order in (checks, checks[::-1]):
             assert merge(order).sites["a"].layer.by_input is by_input
+
+
+class Branches(nn.Module):
+    """A network of which a batch runs one half or the other, by the sign of what it is."""
+
+    def __init__(self, units: int = 4) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(3, units), nn.Linear(3, units)
+        with torch.no_grad():
+            self.a.bias.fill_(100.0)
+            self.b.bias.fill_(-100.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.sum() > 0:
+            return F.relu(self.a(x))
+        return F.relu(self.b(x))
+
+
+def test_the_order_in_which_sites_are_met_does_not_matter() -> None:
+    torch.manual_seed(0)
+    model, here, there = Branches(), torch.rand(50, 3), -torch.rand(20, 3)
+    first, second = check(model, [here, there]), check(model, [there, here])
+    assert [seen.site.fed_by for seen in first.sites.values()] == ["a", "b"]
+    assert [seen.site.fed_by for seen in second.sites.values()] == ["b", "a"]
+    both = merge([first, second])
+    found = {name: (s.site.name, s.site.fed_by, s.evidence.samples, s.dead.sum()) for name, s in both.sites.items()}
+    assert found == {"relu()": ("relu()", "a", 100, 0), "relu()[1]": ("relu()[1]", "b", 40, 4)}
+    # Each half alone calls its only site by the same name.
+    parts = [check(model, [here]), check(model, [there])]
+    for apart in (merge(parts), merge(parts[::-1]), merge([second, *parts[::-1]])):
+        assert {name: (s.site.name, s.site.fed_by) for name, s in apart.sites.items()} == {
+            "relu()": ("relu()", "a"),
+            "relu()[1]": ("relu()[1]", "b"),
+        }
+    assert apart.sites["relu()"].evidence.samples == 100
+    assert merge(parts[1:]).to_dict() == parts[1].to_dict()
+    assert "key" not in apart.to_dict()["sites"][0]
+    assert pickle.loads(pickle.dumps(both)).to_dict() == both.to_dict()
+
+
+def test_networks_of_other_widths_do_not_merge() -> None:
+    x = torch.rand(5, 3)
+    with pytest.raises(ValueError, match=r"^checks: 'relu\(\)' is relu with 4 units in one and relu with 6 in another"):
+        merge([check(Branches(), x), check(Branches(6), x)])
+    first = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4))
+    pair = [check(nn.Sequential(*first, act), x) for act in (nn.ReLU(), nn.Tanh())]
+    with pytest.raises(ValueError, match=r"^checks: '3' is relu with 4 units in one and tanh with 4 in another"):
+        merge(pair)
+
+
+def test_a_call_of_many_widths_is_one_network_still() -> None:
+    class Widths(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.layer(x)
+            for width in (6, 2) if len(x) == 5 else (2,):
+                y = F.relu(x[:, :width])
+            return y
+
+    model = Widths()
+    whole = merge([check(model, torch.rand(5, 3)), check(model, torch.rand(4, 3))])
+    assert sorted((s.site.units, s.evidence.samples) for s in whole.sites.values()) == [(2, 4), (2, 5), (6, 5)]
 
 
 def test_json_has_no_nan(see: See, checked: Checked) -> None:

@@ -182,6 +182,22 @@ def test_a_unit_whose_output_is_infinite_is_not_dormant(see: See, checked: Check
     assert codes(checked(see("relu", x))) == {"L012": (0,)}
 
 
+def test_gradients_that_are_not_finite(see: See, checked: Checked) -> None:
+    first, second, third = chain(see, [1.0, 1.0, 1.0], [math.nan, math.inf, 1.0])
+    check = checked(first, second, third, loss=True)
+    (finding,) = check.findings
+    assert (finding.code, finding.site, finding.units) == ("L012", "s1", (0, 1, 2, 3))
+    assert finding.text == (
+        "The gradient that arrives is NaN or infinite, in all 4 units, and so it is at 1 site before it."
+    )
+    told = {rule.code: found for rule, found in check.verdicts.items()}
+    assert (told["L009"], told["L010"]) == (None, None)
+    assert check.to_dict()["sites"][0]["evidence"]["gradient"] == [None] * 4
+    # Where they come from numbers that are not finite, those are what is told.
+    broken = see("s0", np.full((200, 3), np.nan), gradient=math.nan)
+    assert [f.text.split()[1] for f in checked(broken, second, third, loss=True).findings] == ["of"]
+
+
 def test_what_is_no_activation_is_not_judged(see: See, checked: Checked) -> None:
     check = checked(see("clamp", -np.ones((200, 3)), judged=False, note="fed from no weights"))
     assert check.findings == ()

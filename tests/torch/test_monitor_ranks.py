@@ -17,6 +17,8 @@ import torch
 from torch import distributed, nn
 
 from leaky.torch import Monitor
+from leaky.torch.watch import Watch
+from leaky.torch.windows import Tally, Windows
 
 SCRIPT = Path(__file__).with_name("rank.py")
 RANKS = 2
@@ -93,6 +95,51 @@ def test_the_samples_of_all_ranks_count_and_none_waits_for_another(tmp_path: Pat
         alone["windows"] != one["windows"]
         for alone in (on_one([[window[rank]] for window in windows[:2]]) for rank in range(RANKS))
     )
+
+
+class Branches(nn.Module):
+    """A network of which a batch runs one half or the other, by the sign of what it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 4), nn.Linear(3, 4)
+        self.slope = nn.PReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.sum() > 0:
+            return torch.relu(self.a(x))
+        return self.slope(torch.relu(self.b(x)))
+
+
+def test_ranks_that_meet_sites_in_other_orders_count_them_together() -> None:
+    """Names are given as sites are met: what one rank calls relu() another may call relu()[1]."""
+    model = Branches()
+    with torch.no_grad():
+        model.a.bias.fill_(100.0)
+        model.b.bias.fill_(-100.0)
+    ranks, windows = [Watch(model), Watch(model)], Windows()
+    # In each window the batches of each rank, by their signs.
+    for signs in ([[1], [-1]], [[1, -1], [-1, 1]], [[], [-1]], [[-1], [1]]):
+        total = Tally()
+        for watch, mine in zip(ranks, signs, strict=True):
+            with watch.watching():
+                for sign in mine:
+                    model(sign * torch.ones(5, 3))
+            total.add(Tally.of(len(mine), len(mine), watch.restart()))
+        windows.end(total)
+        with torch.no_grad():
+            model.slope.weight += 1
+    assert {name: site.fed_by for name, site in windows.sites.items()} == {
+        "relu()": "a",
+        "relu()[1]": "b",
+        "slope": "b",
+    }
+    seen = [{name: window.seen[name] for name in sorted(window.seen)} for window in windows.history]
+    assert [(w.get("relu()", 0), w.get("relu()[1]", 0)) for w in seen] == [(5, 5), (10, 10), (0, 5), (5, 5)]
+    assert all(window.dead.get("relu()[1]") == 4 for window in windows.history)
+    assert not any(window.died or window.revived for window in windows.history)
+    assert all(site.name == name for name, site in windows.sites.items())
+    assert windows.sites["slope"].slope == 3.25  # as it was when it was last met, not first
 
 
 def test_windows_cannot_end_by_themselves_on_several_ranks() -> None:

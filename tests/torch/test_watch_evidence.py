@@ -1,5 +1,6 @@
 """The evidence on planted networks: each unit is just what was made of it, and the gradients are autograd's own."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -234,6 +235,20 @@ def test_gradients_are_those_that_autograd_brings_to_the_outputs() -> None:
         )
         assert torch.allclose(torch.from_numpy(evidence.gradient.value()), gradient.double(), rtol=1e-5), site.name
         assert evidence.gradient_positions == output.numel() // site.units
+
+
+def test_gradients_that_are_not_finite_are_not_left_out() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    for device in (None, on_device):
+        with pytest.MonkeyPatch.context() as patch, watch(model, gradients=True) as seen:
+            if device:
+                patch.setattr("leaky.torch.watch.gradients.statistics", device)
+            factors = torch.tensor([1.0, math.nan, -math.inf, -2.0])
+            seen.backward((model(torch.randn(5, 3)) * factors).sum())
+            seen.backward((model(torch.randn(5, 3)) * torch.tensor([1.0, math.inf, 1.0, 1.0])).sum())
+        ((_, evidence),) = seen.sites.values()
+        np.testing.assert_array_equal(evidence.gradient.value(), [10.0, math.nan, math.inf, 15.0])
+        assert evidence.gradient_positions == 10
 
 
 class Overwritten(nn.Module):

@@ -1,8 +1,10 @@
 """Every way of writing an activation is found, each once, and nothing that is none."""
 
+import importlib.util
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 import torch
@@ -30,6 +32,7 @@ class Written(nn.Module):
         self.slopes = nn.Parameter(torch.linspace(-0.5, 0.5, 5))
         self.learned_zero = nn.Parameter(torch.zeros(5))
         self.register_buffer("zero", torch.zeros(1))
+        self.register_buffer("mixing", torch.randn(5, 5))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(self.layer(x), self)
@@ -183,6 +186,14 @@ def test_each_way_of_writing_it_is_one_site(name: str, mode: str) -> None:
         lambda x, m: torch.where(x > 0, x, 1),
         lambda x, m: x * (x.flip(-1) > 0),
         lambda x, m: x * (x < 0),
+        # Two results of the same operation, on the same operand: of other buffers, indices, parts or random numbers.
+        lambda x, m: torch.where(x * m.mixing[0] > 0, x * m.mixing[1], 0.0),
+        lambda x, m: (x @ m.mixing) * (x @ (m.mixing + 1) > 0),
+        lambda x, m: x[:, torch.tensor([0, 2])] * (x[:, torch.tensor([1, 3])] > 0),
+        lambda x, m: x[:, :2] * (x[:, 2:4] > 0),
+        lambda x, m: F.dropout(x) * (F.dropout(x) > 0),
+        lambda x, m: two_masks(x * m.mixing[0], x * m.mixing[1]),
+        lambda x, m: torch.where(x > 0, x.add_(1), 0.0),
         lambda x, m: F.threshold(x.long(), 0, 0),
         lambda x, m: F.dropout(x),
         lambda x, m: x.softmax(-1),
@@ -191,6 +202,39 @@ def test_each_way_of_writing_it_is_one_site(name: str, mode: str) -> None:
 def test_what_only_looks_like_one_is_none(function: Callable[[Tensor, Written], Tensor], mode: str) -> None:
     with MODES[mode]():
         assert sites_of(Written(function), torch.randn(4, 6)) == []
+
+
+def two_masks(one: Tensor, other: Tensor) -> Tensor:
+    mask, _ = one > 0, other > 0
+    return torch.where(mask, other, 0.0)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, m: (x @ m.mixing) * torch.sigmoid(x @ (m.mixing + 1)),
+        lambda x, m: x[:, torch.tensor([0, 2])] * torch.sigmoid(x[:, torch.tensor([1, 3])]),
+        lambda x, m: x.chunk(2, 1)[0][:, :2] * torch.sigmoid(x.chunk(2, 1)[1]),
+    ],
+)
+def test_a_gate_made_like_its_operand_but_of_other_numbers_stays_a_sigmoid(
+    function: Callable[[Tensor, Written], Tensor],
+) -> None:
+    assert [site.kind for site in sites_of(Written(function), torch.randn(4, 6))] == ["sigmoid"]
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (lambda x, m: x[:, :2] * torch.sigmoid(x[:, :2]), "silu"),
+        (lambda x, m: torch.where(x.T > 0, x.T, 0.0).T, "relu"),
+        (lambda x, m: torch.where(x.view(2, 2, 5) > 0, x.view(2, 2, 5), 0.0), "relu"),
+        (lambda x, m: [torch.where(y > 0, y, 0.0) for y in (x * m.mixing[0], x * m.mixing[1])][1], "relu"),
+    ],
+)
+def test_parts_and_turned_tensors_are_known_again(function: Callable[[Tensor, Written], Tensor], kind: str) -> None:
+    sites = sites_of(Written(function), torch.randn(4, 6))
+    assert {site.kind for site in sites} == {kind}
 
 
 def test_gates_stay_sigmoids() -> None:
@@ -330,6 +374,37 @@ def test_a_branch_not_taken_takes_no_name_from_the_other() -> None:
             model(sign * x)
     found = {name: (site.units, evidence.samples) for name, (site, evidence) in seen.sites.items()}
     assert found == {"sigmoid()": (3, 8), "relu()": (3, 8), "sigmoid()[1]": (2, 4), "relu()[1]": (2, 4)}
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    functions = []
+    for package in ("upper", "lower"):
+        file = tmp_path / package / "blocks.py"
+        file.parent.mkdir()
+        file.write_text("def act(x):\n    return x.relu()\n")
+        spec = importlib.util.spec_from_file_location(f"{package}.blocks", file)
+        assert spec is not None
+        assert spec.loader is not None
+        spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
+        functions.append(module.act)
+
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(5, 5), nn.Linear(5, 5)])
+
+        def forward(self, x: Tensor) -> Tensor:
+            pairs = list(zip(self.layers, functions, strict=True))
+            for layer, act in pairs if x.sum() > 0 else pairs[1:]:
+                x = act(layer(x))
+            return x
+
+    model = Both()
+    with watch(model) as seen:
+        for sign in (1, -1):
+            model(sign * torch.ones(4, 5))
+    found = [(name, s.source, s.fed_by, evidence.samples) for name, (s, evidence) in seen.sites.items()]
+    assert found == [("relu()", "blocks.py:2", "layers.0", 4), ("relu()[1]", "blocks.py:2", "layers.1", 8)]
 
 
 @pytest.mark.parametrize(

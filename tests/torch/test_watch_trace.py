@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._dynamo import eval_frame
 from torch.nn.modules import module as all_modules
 
-from leaky.torch.watch import undisturbed, watch
+from leaky.torch.watch import Watch, undisturbed, watch
 
 HOOKS = [name for name in vars(all_modules) if name.startswith("_global_") and "hooks" in name]
 EXTRA = "_hooks"
@@ -87,7 +89,7 @@ def state(model: nn.Module) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "fast path": torch.backends.mha.get_fastpath_enabled(),
         "modes": torch._C._len_torch_dispatch_stack(),
-        "stance": torch._C._dynamo.eval_frame.get_eval_frame_callback(),
+        "stance": eval_frame._stance.stance,
     }
 
 
@@ -111,11 +113,14 @@ def test_the_state_that_is_compared_is_seen_to_change(model: Restless) -> None:
     model.conv.register_forward_pre_hook(lambda *_: None)
     with torch.no_grad():
         model.layer.bias += 1
-    after = state(model)
+    model.more = 1
+    with torch.no_grad(), Watch(model), torch.compiler.set_stance("force_eager"):
+        torch.backends.mha.set_fastpath_enabled(not before["fast path"])
+        after = state(model)
     handle.remove()
     torch.set_num_threads(before["threads"])
-    same = {key for key in before if before[key] == after[key]}
-    assert same == {"attributes", "grad mode", "fast path", "modes", "stance"}
+    torch.backends.mha.set_fastpath_enabled(before["fast path"])
+    assert {key for key in before if before[key] == after[key]} == set()
 
 
 def test_nothing_is_left_after_success(model: Restless) -> None:
@@ -213,6 +218,22 @@ def test_a_failed_pass_does_not_spoil_the_next() -> None:
     assert {name: evidence.samples for name, (_, evidence) in seen.sites.items()} == {"1": 15, "3": 10}
 
 
+def test_another_thread_than_the_one_that_made_it_may_watch() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    seen = Watch(model)
+
+    def train() -> None:
+        with seen.watching():
+            model(torch.randn(5, 3))
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+    with seen.watching():
+        model(torch.randn(5, 3))
+    assert {name: evidence.samples for name, (_, evidence) in seen.sites.items()} == {"1": 10}
+
+
 def test_what_is_outside_the_model_is_none_of_ours() -> None:
     model, other = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), nn.Sequential(nn.Linear(4, 4), nn.ReLU())
     with watch(model) as seen:
@@ -228,6 +249,65 @@ def test_evaluating_keeps_statistics_and_flags_apart() -> None:
         model(torch.randn(5, 3))
     assert [module.training for module in model.modules()] == [True, True, True, False]
     assert model[0].num_batches_tracked == 0
+
+
+class Growing(nn.Module):
+    """Changes numbers, sizes and types of its buffers in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+        self.register_buffer("cache", torch.arange(2.0))
+        self.register_buffer("narrow", torch.arange(3.0))
+        self.register_buffer("last", torch.zeros(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.cache.resize_(5).fill_(1.0)
+        self.narrow.data = self.narrow.data.half()
+        self.last.fill_(7.0)
+        self.first.running_mean.fill_(7.0)
+        return x
+
+
+def test_buffers_that_change_their_size_or_type_are_put_back() -> None:
+    model = Growing()
+    before = {name: (id(buffer), buffer.clone()) for name, buffer in model.named_buffers()}
+    with undisturbed(model):
+        model(torch.randn(5, 3))
+    for name, buffer in model.named_buffers():
+        assert id(buffer) == before[name][0]
+        assert torch.equal(buffer, before[name][1])
+        assert buffer.dtype == before[name][1].dtype
+
+
+@pytest.mark.parametrize("place", ["first.running_mean", "cache", "last"])
+def test_a_buffer_that_cannot_be_put_back_keeps_no_other_from_it(place: str) -> None:
+    model = Growing()
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    lost = model.get_buffer(place)
+    with pytest.raises(RuntimeError, match="refers to a single memory location"), undisturbed(model):  # noqa: PT012
+        model(torch.randn(5, 3))
+        lost.data = torch.ones(1).expand(before[place].shape)
+    assert model.training
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers() if name != place)
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        (nn.Sequential(nn.LazyLinear(4), nn.ReLU()), "model: 0, LazyLinear, is still to be initialised"),
+        (
+            nn.LazyBatchNorm1d(),
+            "model: it, LazyBatchNorm1d, is still to be initialised; expected a network that has run once",
+        ),
+    ],
+)
+def test_a_network_that_is_not_there_yet(model: nn.Module, text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{text}"), undisturbed(model):
+        pass
+    model(torch.randn(3, 4))
+    with undisturbed(model):
+        model(torch.randn(3, 4))
 
 
 def test_gradients_there_are_none_within(model: Restless) -> None:

@@ -86,8 +86,10 @@ def _prove(
     low, high = (torch.full((2, *x.shape), end, dtype=torch.float64) for end in span)
     bounded = ranged(low, high, x.dtype)
     proofs = prove(model, **{x.argument: bounded}) if x.argument else prove(model, bounded)
-    for name, proof in proofs.sites.items():
-        if name in sites and sites[name].site.units == proof.site.units and not sites[name].saturates:
+    names = {seen.site.identity: name for name, seen in sites.items()}
+    for proof in proofs.sites.values():
+        name = names.get(proof.site.identity)
+        if name is not None and not sites[name].saturates:
             sites[name] = replace(sites[name], proved=np.asarray(proof.upper <= sites[name].limit))
     notes += [f"Not proved of all units: {note}" for note in proofs.notes]
     return span

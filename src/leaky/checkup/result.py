@@ -13,8 +13,9 @@ import numpy as np
 
 from leaky.checkup import rules
 from leaky.checkup.finding import Finding
+from leaky.checkup.names import named_alike
 from leaky.checkup.seen import Bools, Layer, Seen
-from leaky.evidence import Evidence
+from leaky.evidence import Evidence, Site
 from leaky.exact_sum import ExactSum
 from leaky.wording import counted, plain, share
 
@@ -122,7 +123,11 @@ class Check:
             "notes": list(self.notes),
             "findings": [json_types({**asdict(f), "cause": f.cause}) for f in self.findings],
             "sites": [
-                {**json_types(asdict(seen.site)), "bound": seen.bound, "evidence": _evidence(seen.evidence, self.loss)}
+                {
+                    **json_types(_described(seen.site)),
+                    "bound": seen.bound,
+                    "evidence": _evidence(seen.evidence, self.loss),
+                }
                 | ({"proved_dead": np.flatnonzero(seen.proved).tolist()} if seen.proved is not None else {})
                 for seen in self.sites.values()
             ],
@@ -138,7 +143,7 @@ def merge(checks: Iterable[Check]) -> Check:
     Raises:
         ValueError: there is none, or they are of different networks, or of one before and after training.
     """
-    checks = list(checks)
+    checks = named_alike(list(checks))
     if not checks:
         raise ValueError("checks: none; expected at least one")
     order = _in_order([list(check.sites) for check in checks])
@@ -226,6 +231,10 @@ def _summed(one: Evidence, other: Evidence) -> Evidence:
     both.merge(one)
     both.merge(other)
     return both
+
+
+def _described(site: Site) -> dict[str, Any]:
+    return {name: value for name, value in asdict(site).items() if name != "key"}
 
 
 _COUNTS = ("samples", "positions", "active_samples", "active_positions", "low", "high", "nonfinite")

@@ -143,6 +143,8 @@ class Seen:
     def gradient(self) -> float | None:
         """About the Euclidean norm of one sample's gradient at the site, in the loss's units; None without a loss.
 
+        NaN or infinite if some of the gradient is.
+
         The norm of N numbers with mean absolute value m is about m·√N: so sites of different sizes can be compared.
         """
         e = self.evidence

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leaky.evidence import Counts, Evidence, Site
+from leaky.evidence import Counts, Evidence, Identity, Site
 from leaky.wording import NOTHING, counted, plain
 
 Bools = NDArray[np.bool_]
@@ -25,22 +25,25 @@ class Tally:
 
     passes: int = 0
     batches: int = 0
-    #: by the names of the sites: the site, the samples that it has seen, and those on which each unit was active
-    sites: dict[str, tuple[Site, int, Counts]] = field(default_factory=dict)
+    #: by what the sites are known by on all processes: the site, the samples that it has seen, and those on which each
+    #: unit was active
+    sites: dict[Identity, tuple[Site, int, Counts]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, passes: int, batches: int, seen: dict[str, tuple[Site, Evidence]]) -> Tally:
         """Return the tally of what a watch has seen, of the sites where units can be dead."""
-        sites = {name: (site, e.samples, e.active_samples) for name, (site, e) in seen.items() if can_die(site)}
+        sites: dict[Identity, tuple[Site, int, Counts]] = {
+            site.identity: (site, e.samples, e.active_samples) for site, e in seen.values() if can_die(site)
+        }
         return cls(passes, batches, sites)
 
     def add(self, other: Tally) -> None:
         """Take in the tally of other samples."""
         self.passes += other.passes
         self.batches += other.batches
-        for name, (site, samples, active) in other.sites.items():
-            _, before, counts = self.sites.get(name, (site, 0, 0))
-            self.sites[name] = site, before + samples, counts + active
+        for key, (site, samples, active) in other.sites.items():
+            first, before, counts = self.sites.get(key, (site, 0, 0))
+            self.sites[key] = first, before + samples, counts + active
 
 
 def can_die(site: Site) -> bool:
@@ -116,24 +119,36 @@ class Windows:
         self.sites: dict[str, Site] = {}
         #: by site: the units dead in the last window in which the site was met, bool, shape (units,)
         self.dead: dict[str, Bools] = {}
+        self._names: dict[Identity, str] = {}
 
     def end(self, tally: Tally) -> Window:
         """Take in a window that has ended, and return what became of the units in it."""
         died, revived = {}, {}
-        for name, (site, _, active) in tally.sites.items():
+        sites = self._named(tally)
+        for name, (_, _, active) in sites.items():
             now = np.equal(active, 0)
             before = self.dead.get(name, now)
             if (now & ~before).any():
                 died[name] = np.flatnonzero(now & ~before).astype(np.int32)
             if (before & ~now).any():
                 revived[name] = np.flatnonzero(before & ~now).astype(np.int32)
-            self.sites.setdefault(name, site)
             self.dead[name] = now
-        seen = {name: samples for name, (_, samples, _) in tally.sites.items()}
-        dead = {name: int(self.dead[name].sum()) for name in tally.sites}
+        seen = {name: samples for name, (_, samples, _) in sites.items()}
+        dead = {name: int(self.dead[name].sum()) for name in sites}
         window = Window(len(self.history) + 1, tally.batches, seen, dead, died, revived)
         self.history.append(window)
         return window
+
+    def _named(self, tally: Tally) -> dict[str, tuple[Site, int, Counts]]:
+        """Return the sites by the names that they first went by, whatever other processes call them since."""
+        named = {}
+        for key, (site, samples, active) in tally.sites.items():
+            if key not in self._names:
+                self._names[key] = site.named(self.sites).name
+            name = self._names[key]
+            self.sites[name] = site = replace(site, name=name)
+            named[name] = site, samples, active
+        return named
 
     def headline(self) -> str:
         """Return how many units were dead in the last window, of the sites that were met in it."""

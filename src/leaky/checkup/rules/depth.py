@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,10 @@ class GradientRule(Rule):
     """What the rules about gradients share."""
 
     def look(self, check: Check) -> tuple[Finding, ...] | None:
-        """Return None without a loss, or with a single site, which has no depth."""
+        """Return None without a loss, with a single site, which has no depth, and with gradients that are not finite."""
         norms = {name: g for name, seen in check.judged.items() if (g := seen.gradient) is not None}
-        return self._compare(norms, check) if check.loss and len(norms) > 1 else None
+        told = check.loss and len(norms) > 1 and all(map(math.isfinite, norms.values()))
+        return self._compare(norms, check) if told else None
 
     @abstractmethod
     def _compare(self, norms: dict[str, float], check: Check) -> tuple[Finding, ...]:
@@ -95,7 +97,7 @@ class ExplodingActivations(Rule):
 
 
 class NotFinite(Rule):
-    """Pre-activations are NaN or infinite.
+    """Pre-activations are NaN or infinite, or else the gradients of the loss.
 
     Nothing after them can be trusted, and one step of training spreads them over the network. Look at the first site
     where they occur: at the inputs, at divisions, logarithms and half precision before it, and at the learning rate if
@@ -118,4 +120,17 @@ class NotFinite(Rule):
             found.append(
                 self.finding("problem", text, seen, units, causes=(cause,), numbers={"count": count, "of": of})
             )
-        return tuple(found)
+        return tuple(found) or self._gradients(check)
+
+    def _gradients(self, check: Check) -> tuple[Finding, ...]:
+        """Return the last site that such gradients reach: backward passes come to it first."""
+        reached = [seen for seen in check.sites.values() if not math.isfinite(seen.gradient or 0.0)]
+        if not reached:
+            return ()
+        last = reached[-1]
+        units: Bools = ~np.isfinite(last.evidence.gradient.value())
+        before = f", and so it is at {counted(len(reached) - 1, 'site')} before it" if len(reached) > 1 else ""
+        text = f"The gradient that arrives is NaN or infinite, in {some_of(units)}{before}."
+        why = "it comes from what is after it: the loss, or a root, a division or a logarithm of 0"
+        cause = Cause("not finite", tuple(np.flatnonzero(units).tolist()), why)
+        return (self.finding("problem", text, last, units, causes=(cause,), numbers={"sites": len(reached)}),)

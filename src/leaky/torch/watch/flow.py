@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,9 +30,9 @@ def _folded(shape: Sequence[int]) -> tuple[int, int]:
     return (shape[0], math.prod(shape[1:])) if shape else (1, 1)
 
 
-def _same(call: Call) -> list[Origin | None]:
+def same(call: Call) -> list[Origin | None]:
     """Follow the same numbers in the same order: views, copies, other types."""
-    return [next(iter(call.known.values()), None)]
+    return [value and value.origin for value in [next(iter(call.known.values()), None)]]
 
 
 def elementwise(call: Call) -> list[Origin | None]:
@@ -48,19 +47,24 @@ def _blended(operands: list[tuple[Tensor, Origin]], out: Tensor) -> Origin | Non
     scaled = any(operand.shape == out.shape and origin.weights for operand, origin in operands)
     if not data or (scaled and all(operand.numel() == 1 for operand, _ in data)):  # such as weights over their norm
         return Origin(weights=weights) if weights else None
-    best, origin = max(
-        data,
-        key=lambda pair: (pair[0].shape == out.shape, not pair[1].mixed and pair[1].layer is not None, pair[1].order),
+    fits = [(operand, _fitted(operand, origin, out), origin) for operand, origin in data]
+    best, new, _ = max(
+        fits,
+        key=lambda fit: (fit[0].shape == out.shape, not fit[2].mixed and fit[2].layer is not None, fit[2].order),
     )
-    new = _resized(origin, (1,) * (out.ndim - best.ndim) + tuple(best.shape), out.shape)
     new.alone = False
-    if best.shape == out.shape:
-        sources: list[Origin | None] = [each for _, each in data]
-        new.source = functools.reduce(_common, sources)
+    if new.samples is None:  # as of queries that are learned, or positions, until they meet the data
+        new.samples = next((fit.samples for _, fit, _ in fits if fit.samples is not None), None)
+    new.pointwise = best.shape == out.shape
     if weights and new.layer is None:  # a layer that only scales or shifts
         new.layer = weights[0]
         new.units = next((units for part, of in operands if of.weights and (units := _own_axis(part, out))), new.units)
     return new
+
+
+def _fitted(operand: Tensor, origin: Origin, out: Tensor) -> Origin:
+    """Return the origin of an operand that is broadcast to a result."""
+    return _resized(origin, (1,) * (out.ndim - operand.ndim) + tuple(operand.shape), out.shape)
 
 
 def _scaling(call: Call) -> list[Origin | None]:
@@ -85,17 +89,12 @@ def _sum(call: Call) -> list[Origin | None]:
 
 
 def _own_axis(vector: Tensor, out: Tensor) -> Label | None:
-    """Return the label of the axis that a vector lies along when it is broadcast."""
-    axes = [axis - vector.ndim for axis, size in enumerate(vector.shape) if size > 1]
-    return along(out.shape, out.ndim + axes[0]) if len(axes) == 1 else None
-
-
-def _common(one: Origin | None, other: Origin | None) -> Origin | None:
-    """Return what both are elementwise functions of, if there is such a thing."""
-    if one is None or other is None or one is other:
-        return one and other
-    known = list(one.sources())
-    return next((each for each in other.sources() if each in known), None)
+    """Return the label of the axis that a vector lies along when it is broadcast; None if it is not, as in products."""
+    found = [(axis - vector.ndim + out.ndim, size) for axis, size in enumerate(vector.shape) if size > 1]
+    if len(found) != 1 or found[0][0] < 0:
+        return None
+    ((axis, size),) = found
+    return along(out.shape, axis) if out.shape[axis] == size else None
 
 
 def _mixing(call: Call) -> list[Origin | None]:
@@ -109,7 +108,7 @@ def _reduction(call: Call) -> list[Origin | None]:
     if origin is None:
         return [None] * len(call.outs)
     axes = range(x.ndim) if axes is None or axes == [] else [axes] if isinstance(axes, int) else axes
-    gone = {axis % x.ndim for axis in axes}
+    gone = {axis % max(x.ndim, 1) for axis in axes}  # of a number, axes 0 and -1 may be given
     kept = [1 if axis in gone else size for axis, size in enumerate(x.shape)]
     return [_resized(origin, x.shape, kept, mixed=True)] * len(call.outs)
 
@@ -120,9 +119,7 @@ def _permutation(order: Callable[[dict[str, Any], int], Sequence[int]]) -> Rule:
         if origin is None or not x.ndim:
             return [origin]
         axes = [axis % x.ndim for axis in order(call.given, x.ndim)]
-        moved = _fed(origin, permuted(origin.samples, x.shape, axes), permuted(origin.units, x.shape, axes))
-        moved.mark, moved.source = origin.mark, origin.source
-        return [moved]
+        return [_fed(origin, permuted(origin.samples, x.shape, axes), permuted(origin.units, x.shape, axes))]
 
     return rule
 
@@ -228,16 +225,22 @@ def _last(call: Call) -> list[Origin | None]:
 def _embedding(call: Call) -> list[Origin | None]:
     index, out = call["indices"], call.outs[0]
     samples = None
-    if index is not None and index.samples is not None and len(call.outs) == 1:  # not so in bags
-        samples = index.samples[0], index.samples[1] * out.shape[-1]
+    if index is not None and index.samples is not None:
+        count, step = index.samples
+        if len(call.outs) == 1:
+            samples = count, step * out.shape[-1]
+        elif count == len(out):  # a bag for each
+            samples = along(out.shape, 0)
     return _first(call, _through(call, index, call["weight"], along(out.shape, out.ndim - 1), samples))
 
 
 def _units_last(call: Call) -> list[Origin | None]:
     """Whole recurrent layers and the like: several operands, the first of them data, some of them weights."""
-    (x, origin), *others = call.operands()
-    weight = next((each for _, each in others if each.weights), None)
     out = call.outs[0]
+    if not (operands := list(call.operands())):
+        return _constant(call)
+    (x, origin), *others = operands
+    weight = next((each for _, each in others if each.weights), None)
     samples = carried(origin.samples, x.shape, out.shape) if x.ndim == out.ndim else None
     return _first(call, _through(call, origin, weight, along(out.shape, out.ndim - 1), samples))
 
@@ -274,7 +277,7 @@ def _by_name(rule: Rule, names: str) -> dict[str, Rule]:
 #: by the name of the operation; all others are :func:`elementwise`
 RULES: dict[str, Rule] = {
     **_by_name(
-        _same,
+        same,
         "view reshape _unsafe_view _reshape_alias squeeze unsqueeze flatten alias detach clone contiguous _to_copy to "
         "lift_fresh view_as positive _conj",
     ),

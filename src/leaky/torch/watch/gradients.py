@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,7 +35,11 @@ class _Awaited:
     def _take(self, gradient: Tensor) -> None:
         x = self._layout(gradient.detach().abs())
         seen = statistics(x, self._layout.axis, (0.0, math.inf))
-        self._evidence.add_gradient(seen.total, seen.positions)
+        total = seen.total  # of the finite ones
+        if seen.nonfinite.any():
+            total = np.where(seen.high > 0, np.inf, total)
+            total = np.where(seen.nonfinite > seen.high, np.nan, total)
+        self._evidence.add_gradient(total, seen.positions)
 
 
 class Gradients:

@@ -23,6 +23,7 @@ from leaky.torch.watch.sites import Meeting, Sites
 from leaky.torch.watch.statistics import Statistics, statistics
 from leaky.torch.watch.switches import revealed
 from leaky.torch.watch.written import MARKS, WRITTEN, Written
+from leaky.user_code import one_line
 
 
 class _Opened(threading.local):
@@ -39,7 +40,8 @@ _opened = _Opened()
 def watch(model: nn.Module, *, gradients: bool = False, statistics: Statistics = statistics) -> Iterator[Watch]:
     """Watch the forward passes of a model, in this thread, for its activation sites and their evidence.
 
-    Each call of the model is one batch, whose samples lie on axis 0 of its first input. Nothing is left behind when
+    Each call of the model is one batch, whose samples lie on axis 0 of its inputs: as many as most of them are long,
+    those of length 1 aside. Nothing is left behind when
     the context is left, however it is; the model's state is not looked after: see :func:`undisturbed`.
 
     Args:
@@ -52,7 +54,7 @@ def watch(model: nn.Module, *, gradients: bool = False, statistics: Statistics =
         yield seen
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, frozen=True, slots=True)
 class _Plan:
     """What is to be done about an operation, worked out when it is first met."""
 
@@ -61,6 +63,7 @@ class _Plan:
     written: Callable[[Call], Written | None] | None
     mark: Callable[[Call, Any], Any] | None
     rule: Rule
+    view: bool
     #: whether it is only a name for other operations, which inference mode does not take apart
     composite: bool
 
@@ -107,7 +110,7 @@ class Watch(TorchDispatchMode):
 
     @property
     def sites(self) -> dict[str, tuple[Site, Evidence]]:
-        """The sites by their names, in the order in which they were first met."""
+        """The sites met since the last restart, by their names, in the order in which they were first met."""
         return self._sites.found()
 
     @property
@@ -116,7 +119,7 @@ class Watch(TorchDispatchMode):
         return self._names.path
 
     def restart(self) -> dict[str, tuple[Site, Evidence]]:
-        """Return the sites that were met since the last restart, and begin the evidence on all of them anew."""
+        """Return the sites that were met since the last restart, as they were when met first, and begin all anew but names."""
         return self._sites.restart()
 
     @contextmanager
@@ -149,22 +152,30 @@ class Watch(TorchDispatchMode):
         if not self._names.inside or torch._C._current_graph_task_id() != -1:  # -1: no backward pass is running
             return func(*args, **kwargs)
         plan = self._plans.get(func) or self._planned(func)
-        if plan.composite:
+        if plan.composite and not any(isinstance(each, Tensor) and each.is_nested for each in args):
             with self:
                 return func.decompose(*args, **kwargs)
         if self._gradients:
             self._gradients.ask()
-        given = dict(zip(plan.arguments, args, strict=False))
+        given = dict(zip(plan.arguments, args))  # noqa: B905 - to say so takes twice the time
         given.update(kwargs)
         origins = self._origins
         origins.here = self._names.path
-        call = origins.call(given)
-        met = self._look(plan, call) if plan.form or plan.written else None
-        mark = plan.mark and plan.mark(call, met and met.key)
+        call = met = mark = None
+        try:
+            call = origins.call(given)
+            met = self._look(plan, call) if plan.form or plan.written else None
+            mark = plan.mark and plan.mark(call, met and met.key)
+        except Exception as error:  # noqa: BLE001 - whatever we do wrong must not end the run that we look at
+            self._note_failure(func, error)
         out = func(*args, **kwargs)
-        origins.follow(func, plan.rule, call, out)
-        if mark is not None:
-            origins.mark(out, mark)
+        try:
+            origins.follow(plan, call, out)
+            if mark is not None:
+                origins.mark(out, mark)
+        except Exception as error:  # noqa: BLE001 - the same
+            origins.follow(plan, None, out)
+            self._note_failure(func, error)
         if met is not None and self._gradients:
             self._gradients.want(out, out is next(iter(given.values())), met.layout, met.evidence)
         if met is not None and self._outputs:
@@ -180,9 +191,12 @@ class Watch(TorchDispatchMode):
         if space == "aten":
             name = name.rstrip("_")
             rule = flow.RULES.get(name, flow.elementwise)
-            plan = _Plan(arguments, FORMS.get(name), WRITTEN.get(name), MARKS.get(name), rule, func._can_decompose())
+            # What asks for the sizes of a tensor by a class of its own looks like an operation, and is none.
+            composite = torch._C._dispatch_has_kernel(func.name()) and func._can_decompose()
+            written, mark = WRITTEN.get(name), MARKS.get(name)
+            plan = _Plan(arguments, FORMS.get(name), written, mark, rule, func.is_view or rule is flow.same, composite)
         else:
-            plan = _Plan(arguments, None, None, None, flow.opaque, False)
+            plan = _Plan(arguments, None, None, None, flow.opaque, False, False)
             if not space.startswith(("prim", "profiler", "c10d", "_c10d")):
                 self._note(f"{self._here}: what {space}::{name} does inside is not seen")
         self._plans[func] = plan
@@ -210,7 +224,12 @@ class Watch(TorchDispatchMode):
         return met
 
     def _begin(self, inputs: Any) -> None:
-        self._sites.begin(self._origins.begin(inputs))
+        samples = 1
+        try:
+            samples = self._origins.begin(inputs)
+        except Exception as error:  # noqa: BLE001 - inputs may be of any kind
+            self._note(f"the inputs could not be looked at ({one_line(error)}): each batch is taken for one sample")
+        self._sites.begin(samples)
         if self._gradients:
             self._gradients.begin()
 
@@ -229,6 +248,9 @@ class Watch(TorchDispatchMode):
             if "checkpoint" not in str(error).lower():
                 raise
             self._note("gradients are not seen beyond torch.utils.checkpoint with use_reentrant=True")
+
+    def _note_failure(self, func: Any, error: Exception) -> None:
+        self._note(f"{self._here}: {func} could not be looked at ({one_line(error)}): what comes of it is unknown")
 
     @property
     def _here(self) -> str:

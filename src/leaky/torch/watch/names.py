@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -41,8 +43,12 @@ def cleaned(path: str) -> str:
     return ".".join(part for part in path.split(".") if part not in _WRAPPERS)
 
 
+#: module, file name and number of a line of code: the same on every machine, unlike the path
+Line = tuple[str, str, int]
+
+
 class Names:
-    """The stack of the modules whose forward runs, in the thread that made it.
+    """The stack of the modules whose forward runs, in the thread in which they are followed.
 
     A module is known by its path from the root; one that the root does not hold goes by the path of what calls it.
     """
@@ -72,6 +78,7 @@ class Names:
         ]
         if not isinstance(self._root, torch.jit.ScriptModule):
             handles.append(self._root.register_forward_pre_hook(enter_root, with_kwargs=True))
+        self._thread = threading.get_ident()  # it may be another than the one that made us
         try:
             yield
         finally:
@@ -106,8 +113,8 @@ class Names:
         else:
             self.module, self.path, self.inside = None, "", False
 
-    def source(self) -> str | None:
-        """Return the file and line whose call the running operation is: the innermost outside PyTorch's functions and us."""
+    def source(self) -> Line | None:
+        """Return the line whose call the running operation is: the innermost outside PyTorch's functions and us."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             file = frame.f_code.co_filename
@@ -115,9 +122,17 @@ class Names:
                 return None  # TorchScript: there are no lines between the module's call and the operation
             if not _is_inside(file):
                 made_up = file.startswith("<eval_with_key>")  # by torch.fx
-                return None if made_up else f"{Path(file).name}:{frame.f_lineno}"
+                return None if made_up else (_module(frame), _base(file), frame.f_lineno)
             frame = frame.f_back
         return None
+
+
+_base = functools.cache(os.path.basename)
+
+
+def _module(frame: FrameType) -> str:
+    name: str = frame.f_globals.get("__name__", "")
+    return "__main__" if name == "__mp_main__" else name  # of a script, in the processes that it starts
 
 
 def _is_inside(file: str) -> bool:

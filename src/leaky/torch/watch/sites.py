@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Size, Tensor, broadcast_shapes, nn
 
-from leaky.evidence import Evidence, Site, Slope, slopes_of_units
+from leaky.evidence import Evidence, Site, Slope, slopes_of_units, unused
 from leaky.torch.watch.forms import Form
 from leaky.torch.watch.labels import Label, Layout, along, layout
 from leaky.torch.watch.names import Names
@@ -49,7 +49,9 @@ class Sites:
     def __init__(self, names: Names, statistics: Statistics) -> None:
         self._names = names
         self._statistics = statistics
+        #: None for what turned out to be part of another
         self._found: dict[Any, tuple[Site, Evidence] | None] = {}
+        self._given: dict[Any, str] = {}
         self._places: dict[Any, _Place] = {}
         self._calls: dict[Any, int] = {}
         self._samples = 1
@@ -64,16 +66,17 @@ class Sites:
         return {pair[0].name: pair for pair in self._found.values() if pair is not None}
 
     def restart(self) -> dict[str, tuple[Site, Evidence]]:
-        """Return the sites that have evidence, and begin the evidence on all of them anew."""
-        found = self.found()
-        self._found = {key: pair and (pair[0], Evidence(pair[0].units)) for key, pair in self._found.items()}
-        return {name: pair for name, pair in found.items() if pair[1].samples}
+        """Return the sites and begin anew, with sites as they are when they are met again, but under their old names."""
+        found = {name: pair for name, pair in self.found().items() if pair[1].samples}
+        self._found = {key: None for key, pair in self._found.items() if pair is None}
+        return found
 
     def meet(self, written: Written) -> Meeting | None:
         """Take in the evidence of a call; return None if its site turned out to be part of another."""
         form, origin = written.form, written.origin
         for part in written.parts:  # what was taken for a sigmoid was the first half of a SiLU
             self._found[part] = None
+            self._given.pop(part, None)
         kind = (self._names.module, self._names.path, origin, self._samples, written.x.shape, form.form)
         place = self._places.get(kind) or self._placed(kind, form, origin, written.x.shape)
         line = None if place.builtin else self._names.source()
@@ -83,11 +86,12 @@ class Sites:
         x = place.layout(written.x)
         if form.threshold:
             x = x - form.threshold
-        if key not in self._found:
+        try:
+            pair = self._found[key]
+        except KeyError:
             slope = _slope(form.slope, written.x.shape, place.layout)
-            site = self._new(place, form, origin, tuple(x.shape[1:]), slope, line)
-            self._found[key] = site, Evidence(place.units)
-        pair = self._found[key]
+            site = self._new(key, place, form, origin, tuple(x.shape[1:]), slope)
+            pair = self._found[key] = site, Evidence(place.units)
         if pair is None:
             return None
         pair[1].add(self._statistics(x, place.layout.axis, form.limits))
@@ -123,18 +127,22 @@ class Sites:
         if origin.samples is not None:
             return origin.samples, ""
         total = shape.numel()
-        if shape and shape[0] % self._samples == 0:
-            return (self._samples, total // self._samples), ""
+        if self._samples > 1 and shape and shape[0] % self._samples == 0:
+            return (
+                self._samples,
+                total // self._samples,
+            ), "its samples are taken to lie on axis 0, which could not be told"
         return (1, total), "its samples could not be told apart: each batch is taken for one"
 
-    def _new(
-        self, place: _Place, form: Form, origin: Origin, shape: tuple[int, ...], slope: Slope, line: str | None
-    ) -> Site:
+    def _new(self, key: Any, place: _Place, form: Form, origin: Origin, shape: tuple[int, ...], slope: Slope) -> Site:
+        _, line, *_ = key
+        if key not in self._given:
+            self._given[key] = unused(place.name, self._given.values())
         judged, note = _judged(form, origin)
         if place.layout.axis is None and judged:
             note = _joined(note, "the axis of its units could not be told: it is taken as one unit")
         return Site(
-            name=self._unused(place.name),
+            name=self._given[key],
             kind=form.kind,
             form=place.builtin or form.form,
             module=self._names.path,
@@ -145,18 +153,11 @@ class Sites:
             limits=form.limits,
             fed_by=origin.layer,
             alone=origin.alone,
-            source=line,
+            source=line and f"{line[1]}:{line[2]}",
             judged=judged,
             note=_joined(note, place.note),
+            key=key,
         )
-
-    def _unused(self, name: str) -> str:
-        taken = self.found()
-        number, unused = 0, name
-        while unused in taken:
-            number += 1
-            unused = f"{name}[{number}]"
-        return unused
 
 
 def _joined(*notes: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from leaky.torch.randomness import random_state_kept
 
@@ -18,7 +19,15 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     Put back are every module's train flag, buffers and their contents, the parameters' gradients (there are none
     within), the random states of PyTorch, NumPy and Python, the grad mode and the number of threads. Parameters are not
     looked after: nothing short of a copy of them could undo a forward pass that changes them.
+
+    Raises:
+        ValueError: the model has modules whose parameters or buffers are made in its first forward pass.
     """
+    for path, module in model.named_modules():
+        own = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+        if any(map(is_lazy, own)):
+            name = f"{path or 'it'}, {type(module).__name__}"
+            raise ValueError(f"model: {name}, is still to be initialised; expected a network that has run once")
     with ExitStack() as stack:
         stack.enter_context(random_state_kept())
         for keep in (_switches, _gradients, _buffers, _flags):
@@ -38,20 +47,23 @@ def _flags(model: nn.Module, stack: ExitStack) -> None:
 
 
 def _buffers(model: nn.Module, stack: ExitStack) -> None:
-    kept = [(module, dict(module._buffers)) for module in model.modules()]
-    copies = {id(each): (each, each.detach().clone()) for _, own in kept for each in own.values() if each is not None}
+    def restore(module: nn.Module, own: dict[str, Tensor | None]) -> None:
+        if list(own.items()) != list(module._buffers.items()):
+            module._buffers.clear()
+            module._buffers.update(own)
 
-    def restore() -> None:
-        for module, own in kept:
-            if list(own.items()) != list(module._buffers.items()):
-                module._buffers.clear()
-                module._buffers.update(own)
-        with torch.no_grad():
-            for buffer, copy in copies.values():
-                if not torch.equal(buffer, copy):
-                    buffer.copy_(copy)
+    @torch.no_grad()
+    def refill(buffer: Tensor, copy: Tensor) -> None:
+        if (buffer.shape, buffer.dtype) != (copy.shape, copy.dtype):
+            buffer.data = copy
+        elif not torch.equal(buffer, copy):
+            buffer.copy_(copy)
 
-    stack.callback(restore)
+    # Each by itself: one that cannot be put back should keep no other from it.
+    for module in model.modules():
+        stack.callback(restore, module, dict(module._buffers))
+    for buffer in model.buffers():
+        stack.callback(refill, buffer, buffer.detach().clone())
 
 
 def _gradients(model: nn.Module, stack: ExitStack) -> None:

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from leaky.torch.watch import forms
 from leaky.torch.watch.forms import Form
-from leaky.torch.watch.origin import Call, Origin
+from leaky.torch.watch.origin import Call, Origin, Value
 
 
 @dataclass(frozen=True, slots=True)
 class Sign:
     """Marks the mask ``x > 0``, or ``x < 0``, and those that differ at 0 alone."""
 
-    of: Origin
+    of: Value
     positive: bool
     form: str
 
@@ -29,7 +29,7 @@ class Sign:
 class Scaled:
     """Marks ``factor * x``."""
 
-    of: Origin
+    of: Value
     factor: float | Tensor
 
 
@@ -37,7 +37,7 @@ class Scaled:
 class Gate:
     """Marks what a sigmoid, a tanh, a softplus or an erf has put out: ``x * gate`` is another activation."""
 
-    of: Origin
+    of: Value
     kind: str
     #: the sites that it was taken for, this one and those it is made of
     sites: tuple[Any, ...]
@@ -58,19 +58,19 @@ def _is_zero(call: Call, name: str) -> bool:
     """Say whether an argument is 0, or a tensor of zeros that is neither data nor parameters."""
     value = call.given[name]
     if isinstance(value, Tensor):
-        return call[name] is None and value.numel() > 0 and not bool(value.any())
+        return call.known.get(name) is None and value.numel() > 0 and not bool(value.any())
     return isinstance(value, int | float) and value == 0
 
 
-def _scale(origin: Origin | None, of: Origin) -> float | Tensor | None:
+def _scale(value: Value | None, of: Value) -> float | Tensor | None:
     """Return what multiple one tensor is of another, if it is."""
-    mark = origin.mark if origin is not None else None
+    mark = value.mark if value is not None else None
     return mark.factor if isinstance(mark, Scaled) and mark.of is of else None
 
 
 def _sign(call: Call, name: str) -> Sign | None:
-    origin = call[name]
-    return origin.mark if origin is not None and isinstance(origin.mark, Sign) else None
+    value = call.known.get(name)
+    return value.mark if value is not None and isinstance(value.mark, Sign) else None
 
 
 def _maximum(call: Call) -> Written | None:
@@ -78,14 +78,14 @@ def _maximum(call: Call) -> Written | None:
     if call.given.get("max") is not None or not isinstance(call.given.get(low), Tensor):
         return None
     for name, other in (("self", low), (low, "self")):
-        x, origin = call.given[name], call[name]
-        if origin is None:
+        x, value = call.given[name], call.known.get(name)
+        if value is None:
             continue
         if _is_zero(call, other):
-            return Written(x, origin, forms.relu("maximum(x, 0)"))
-        slope = _scale(call[other], origin)
+            return Written(x, value.origin, forms.relu("maximum(x, 0)"))
+        slope = _scale(call.known.get(other), value)
         if isinstance(slope, float) and 0 <= slope <= 1:
-            return Written(x, origin, forms.leaky("maximum(x, slope * x)", slope))
+            return Written(x, value.origin, forms.leaky("maximum(x, slope * x)", slope))
     return None
 
 
@@ -94,40 +94,40 @@ def _where(call: Call) -> Written | None:
     if sign is None:
         return None
     name, other = ("self", "other") if sign.positive else ("other", "self")
-    if call[name] is not sign.of:
+    if call.known.get(name) is not sign.of:
         return None
     x = call.given[name]
     if _is_zero(call, other):
-        return Written(x, sign.of, forms.relu(f"where({sign.form}, {'x, 0' if sign.positive else '0, x'})"))
-    slope = _scale(call[other], sign.of)
+        return Written(x, sign.of.origin, forms.relu(f"where({sign.form}, {'x, 0' if sign.positive else '0, x'})"))
+    slope = _scale(call.known.get(other), sign.of)
     if slope is None:
         return None
     branches = "x, slope * x" if sign.positive else "slope * x, x"
-    return Written(x, sign.of, forms.leaky(f"where({sign.form}, {branches})", slope))
+    return Written(x, sign.of.origin, forms.leaky(f"where({sign.form}, {branches})", slope))
 
 
 def _masked_fill(call: Call) -> Written | None:
     sign = _sign(call, "mask")
-    if sign is None or sign.positive or call["self"] is not sign.of or not _is_zero(call, "value"):
+    if sign is None or sign.positive or call.known.get("self") is not sign.of or not _is_zero(call, "value"):
         return None
-    return Written(call.given["self"], sign.of, forms.relu(f"masked_fill({sign.form}, 0)"))
+    return Written(call.given["self"], sign.of.origin, forms.relu(f"masked_fill({sign.form}, 0)"))
 
 
 def _mul(call: Call) -> Written | None:
     for name, other in (("self", "other"), ("other", "self")):
-        x, origin, beside = call.given[name], call[name], call[other]
-        factor = beside.mark if origin is not None and beside is not None else None
-        if isinstance(factor, Sign) and factor.positive and factor.of is origin:
-            return Written(x, factor.of, forms.relu(f"x * ({factor.form})"))
-        if isinstance(factor, Gate) and factor.kind in _GATED and origin is not None:
+        x, value, beside = call.given[name], call.known.get(name), call.known.get(other)
+        factor = beside.mark if value is not None and beside is not None else None
+        if isinstance(factor, Sign) and factor.positive and factor.of is value:
+            return Written(x, value.origin, forms.relu(f"x * ({factor.form})"))
+        if isinstance(factor, Gate) and factor.kind in _GATED and value is not None:
             form, within = forms.gated(*_GATED[factor.kind]), list(factor.of.sources())
-            rate = _scale(factor.of, origin)
+            rate = _scale(factor.of, value)
             if factor.kind == "sigmoid" and isinstance(rate, float) and rate > 0:
                 form = forms.swish(rate)
-            if origin in within:
-                return Written(x, origin, form, factor.sites)
-            if isinstance(origin.mark, Scaled) and origin.mark.of in within:  # 0.5 * x * (1 + tanh(...))
-                return Written(x / origin.mark.factor, origin.mark.of, form, factor.sites)
+            if value in within:
+                return Written(x, value.origin, form, factor.sites)
+            if isinstance(value.mark, Scaled) and value.mark.of in within:  # 0.5 * x * (1 + tanh(...))
+                return Written(x / value.mark.factor, value.mark.of.origin, form, factor.sites)
     return None
 
 
@@ -151,44 +151,44 @@ WRITTEN: dict[str, Callable[[Call], Written | None]] = {
 
 def _compared(positive: bool, form: str) -> Callable[[Call, Any], Any]:
     def mark(call: Call, site: Any) -> Sign | None:
-        origin = call["self"]
-        return Sign(origin, positive, form) if origin is not None and _is_zero(call, "other") else None
+        value = call.known.get("self")
+        return Sign(value, positive, form) if value is not None and _is_zero(call, "other") else None
 
     return mark
 
 
 def _multiplied(call: Call, site: Any) -> Any:
-    name, other = ("self", "other") if _is_data(call["self"]) else ("other", "self")
-    origin, factor = call[name], call.given[other]
-    if origin is None or not _is_data(origin) or _is_data(call[other]):
+    name, other = ("self", "other") if _is_data(call.known.get("self")) else ("other", "self")
+    value, factor = call.known.get(name), call.given[other]
+    if value is None or not _is_data(value) or _is_data(call.known.get(other)):
         return None
-    if isinstance(origin.mark, Gate):
-        return origin.mark  # 0.5 * (1 + tanh(...))
+    if isinstance(value.mark, Gate):
+        return value.mark  # 0.5 * (1 + tanh(...))
     if isinstance(factor, Tensor):
-        return Scaled(origin, factor.detach()) if factor.numel() == 1 or isinstance(factor, nn.Parameter) else None
-    return Scaled(origin, float(factor))
+        return Scaled(value, factor.detach()) if factor.numel() == 1 or isinstance(factor, nn.Parameter) else None
+    return Scaled(value, float(factor)) if isinstance(factor, int | float) else None  # it may be complex
 
 
-def _is_data(origin: Origin | None) -> bool:
-    return origin is not None and not origin.weights
+def _is_data(value: Value | None) -> bool:
+    return value is not None and not value.origin.weights
 
 
 def _added(call: Call, site: Any) -> Gate | None:
-    origin = call["self"]
-    if origin is None or not isinstance(origin.mark, Gate) or isinstance(call.given["other"], Tensor):
+    value = call.known.get("self")
+    if value is None or not isinstance(value.mark, Gate) or isinstance(call.given["other"], Tensor):
         return None
-    return origin.mark
+    return value.mark
 
 
 def _gated(kind: str) -> Callable[[Call, Any], Any]:
     def mark(call: Call, site: Any) -> Gate | None:
-        origin = call["self"]
-        if origin is None:
+        value = call.known.get("self")
+        if value is None:
             return None
-        inner = origin.mark
+        inner = value.mark
         if kind == "tanh" and isinstance(inner, Gate) and inner.kind == "softplus":
             return Gate(inner.of, "mish", (*inner.sites, site))
-        return Gate(origin, kind, () if site is None else (site,))
+        return Gate(value, kind, () if site is None else (site,))
 
     return mark
 
