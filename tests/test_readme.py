@@ -104,6 +104,25 @@ def test_the_conversion_prints_what_it_says(tmp_path: Path) -> None:
     assert [line.rstrip() for line in done.stdout.splitlines()] == printed.splitlines()
 
 
+def test_the_network_that_does_not_learn_is_cured(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "curing.md").read_text("utf-8")
+    (source,), (printed,) = blocks("python", page), blocks("text", page)
+    (tmp_path / "curing.py").write_text(source)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "curing.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.stdout.splitlines()[:2] == printed.splitlines()[:2]
+    # Fifty layers deep, sums that are rounded otherwise on another machine make another training.
+    relu, leaks = (int(share) for share in re.findall(r"(\d+)%", done.stdout))
+    assert relu < 45
+    assert leaks > relu + 10
+
+
 def test_the_other_examples_print_what_they_say(tmp_path: Path) -> None:
     for block in blocks("python"):
         if "leaky.Task" in block or ">>>" in block:
