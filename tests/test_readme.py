@@ -85,6 +85,44 @@ def test_the_check_prints_what_it_says(tmp_path: Path) -> None:
     assert shown[-1:] == end
 
 
+def test_the_conversion_prints_what_it_says(tmp_path: Path) -> None:
+    (source,) = (block for block in blocks("python") if "def network" in block)
+    (tmp_path / "net.py").write_text(source)
+    (command,) = (line for line in "".join(blocks("sh")).splitlines() if line.startswith("leaky convert"))
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "cured.pt").exists()
+    (printed,) = (block for block in blocks("text") if block.startswith("site was"))
+    assert [line.rstrip() for line in done.stdout.splitlines()] == printed.splitlines()
+
+
+def test_the_network_that_does_not_learn_is_cured(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "curing.md").read_text("utf-8")
+    (source,), (printed,) = blocks("python", page), blocks("text", page)
+    (tmp_path / "curing.py").write_text(source)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "curing.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.stdout.splitlines()[:2] == printed.splitlines()[:2]
+    # Fifty layers deep, sums that are rounded otherwise on another machine make another training.
+    relu, leaks = (int(share) for share in re.findall(r"(\d+)%", done.stdout))
+    assert relu < 45
+    assert leaks > relu + 10
+
+
 def test_the_other_examples_print_what_they_say(tmp_path: Path) -> None:
     for block in blocks("python"):
         if "leaky.Task" in block or ">>>" in block:

@@ -241,3 +241,37 @@ def test_a_file_that_leaves_by_itself(mine: Path, capsys: pytest.CaptureFixture[
 def test_file_names_are_taken_as_they_are(mine: Path, name: str) -> None:
     assert compare("--activation", "tanh", "-o", f"{name}.html", "--study", f"{name}.db") == 0
     assert {p.name for p in mine.iterdir()} - {"__pycache__"} == {"mine.py", f"{name}.html", f"{name}.db"}
+
+
+OWN_RELU = """
+import numpy as np
+import torch.nn.functional as F
+from torch import nn
+
+import leaky
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(20, 64), nn.Linear(64, 2)
+
+    def forward(self, x):
+        return self.outer(F.relu(self.inner(x)))
+
+
+x = np.random.default_rng(0).normal(size=(400, 20))
+task = leaky.Task(Net, x, (x[:, 0] * x[:, 1] > 0).astype(int), name="own", epochs=2)
+"""
+
+
+def test_a_network_that_says_relu_in_its_own_way(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "own.py").write_text(OWN_RELU)
+    assert main(["compare", "--task", "own.py:task", "--seeds", "2", "--jobs", "2", "-o", "r.html"]) == 0
+    out, err = capsys.readouterr()
+    rows = [line.split()[0] for line in out.splitlines()[2:6]]
+    assert rows == ["relu", "leaky_relu(0.01)", "leaky_relu(0.1)", "leaky_relu(0.2)"]
+    assert "Without prelu(0.25), sigmoid and tanh: the network says ReLU in its own way" in err
+    assert "relu()" in (here / "r.html").read_text()
+    assert main(["compare", "--task", "own.py:task", "--activation", "tanh"]) == 2
+    assert "expected relu, leaky_relu or prelu, or a factory that takes" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import typer
 from leaky.cli.bench import bench
 from leaky.cli.check import check
 from leaky.cli.compare import compare
+from leaky.cli.convert import convert
 from leaky.cli.plot import plot
 from leaky.cli.tune import tune
 from leaky.wording import plain
@@ -89,5 +90,5 @@ def _options(
     pass
 
 
-for _command in (bench, check, compare, plot, tune):
+for _command in (bench, check, compare, convert, plot, tune):
     app.command()(_command)

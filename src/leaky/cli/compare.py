@@ -47,7 +47,6 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> int:
     """Train one network with several activations, and say which is better than ReLU, or that none is."""
-    from leaky.comparison import DEFAULT_ACTIVATIONS
     from leaky.comparison import compare as run
     from leaky.report import write_report
     from leaky.report.terminal import show
@@ -64,7 +63,7 @@ def compare(
         with messages(), redirect_stdout(sys.stderr), progress_bar("trials") as progress:
             comparison = run(
                 loaded,
-                activation or DEFAULT_ACTIVATIONS,
+                activation or None,
                 seeds,
                 baseline=baseline,
                 epochs=epochs,

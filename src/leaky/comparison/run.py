@@ -11,7 +11,8 @@ from pathlib import Path
 from leaky.activation import Activation
 from leaky.comparison.result import Comparison
 from leaky.comparison.verdict import judge
-from leaky.trials import Engine, Study, TaskSource, complete, describe, environment, load_task, rehearse
+from leaky.trials import Engine, Study, Task, TaskSource, complete, describe, environment, load_task, rehearse, suits
+from leaky.wording import listing
 
 _MOST_SEEDS = 10_000
 _log = logging.getLogger("leaky")
@@ -30,7 +31,7 @@ DEFAULT_ACTIVATIONS = (
 
 def compare(
     task: TaskSource = "digits",
-    activations: str | Activation | Iterable[str | Activation] = DEFAULT_ACTIVATIONS,
+    activations: str | Activation | Iterable[str | Activation] | None = None,
     seeds: int | Sequence[int] = 10,
     *,
     baseline: str | Activation = "relu",
@@ -45,7 +46,8 @@ def compare(
     Args:
         task: a :class:`leaky.Task`, the name of a built-in one (``digits``, ``digits-shallow``, ``mnist1d``), or
             ``"mine.py:task"``, which runs that file.
-        activations: the arms, as :class:`leaky.Activation` or as text such as ``"leaky_relu(0.1)"``.
+        activations: the arms, as :class:`leaky.Activation` or as text such as ``"leaky_relu(0.1)"``; by default seven,
+            or those of them that a network can be had with that says ReLU in its own way.
         seeds: how many (0, 1, …; at most 10,000), or which.
         baseline: what the others are held against; it is trained too if ``activations`` lacks it.
         epochs: instead of the task's own number.
@@ -64,17 +66,17 @@ def compare(
         TaskError: a :class:`ValueError`; the task cannot be loaded or trained, or the study not be used.
         ValueError: an activation or a number is not as described.
     """
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs: {jobs}; expected at least 1")
     named = [activations] if isinstance(activations, str | Activation) else activations
-    arms = [Activation.parse(a) for a in named]
-    base = Activation.parse(baseline)
+    chosen = None if named is None else [Activation.parse(a) for a in named]
+    base, numbers = Activation.parse(baseline), _seed_numbers(seeds)
+    loaded = load_task(task, epochs)
+    arms = _default_arms(loaded) if chosen is None else chosen
     arms = list(dict.fromkeys(arms if base in arms else [base, *arms]))
     for arm in arms:
         if arm.slope_warning:
             _log.warning(arm.slope_warning)
-    numbers = _seed_numbers(seeds)
-    if jobs is not None and jobs < 1:
-        raise ValueError(f"jobs: {jobs}; expected at least 1")
-    loaded = load_task(task, epochs)
     record = Study(study, f"compare {loaded.name}", {str(arm): rehearse(loaded, arm) for arm in arms})
     finished = record.finished()
     wanted = [(arm, seed) for seed in numbers for arm in arms]
@@ -101,6 +103,15 @@ def compare(
         trials=trials,
         verdicts=judge(scores, str(base), loaded.metric),
     )
+
+
+def _default_arms(task: Task) -> list[Activation]:
+    """Return the arms of a comparison where none are named, but for those that the network cannot have."""
+    arms = [Activation.parse(text) for text in DEFAULT_ACTIVATIONS]
+    suited = [arm for arm in arms if suits(task, arm)]
+    if others := [str(arm) for arm in arms if arm not in suited]:
+        _log.info("Without %s: the network says ReLU in its own way, and is converted.", listing(others))
+    return suited
 
 
 def _announce(record: Study, study: str | Path | None, *, found: int, total: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from leaky.checkup.result import json_types
 from leaky.wording import counted, plain
 
 
@@ -79,8 +80,8 @@ class Conversion:
         return "\n".join([self.headline, *(f"{plain(a):{width}} {plain(b):16} {plain(c)}" for a, b, c in rows)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all but the network as plain JSON types."""
-        return {
+        """Return all but the network as plain JSON types, no NaN or infinity among them: those become None."""
+        parts = {
             "headline": self.headline,
             "changes": [asdict(change) for change in self.changes],
             "left": [asdict(kept) for kept in self.left],
@@ -88,3 +89,5 @@ class Conversion:
             "drift": self.drift and asdict(self.drift),
             "recalibrated": self.recalibrated and asdict(self.recalibrated),
         }
+        plain_types: dict[str, Any] = json_types(parts)
+        return plain_types

@@ -12,6 +12,10 @@ from leaky.report.rendering import render
 #: what to run next, each a command and why. The one place for it.
 NEXT = (
     (
+        "leaky convert MODEL -o OUT --slope 0.1",
+        "Put Leaky ReLU in the places of its rectifiers, and see what changed (a network before training: --untrained):",
+    ),
+    (
         "leaky compare --task mine.py:task --activation 'leaky_relu(0.1)'",
         "Train your network with ReLU and with Leaky ReLU on the same seeds, and see whether the leak helps:",
     ),

@@ -36,6 +36,8 @@ def show_check(check: Check, console: Console) -> None:
         console.print(Text("\nWhat to do", style="bold"))
         for title, remedy in remedies.items():
             console.print(Padding(Text.assemble((f"{title}: ", "bold"), remedy), (0, 0, 0, 2), expand=False))
+    if any(seen.dead.any() for seen in check.judged.values()):
+        console.print(Text("\nTo convert it: leaky convert MODEL -o OUT --slope 0.1", style="dim"))
     for note in (*check.notes, *_apart(check)):
         console.print(Text(words.plain(note), style="dim"))
 

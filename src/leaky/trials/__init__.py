@@ -4,6 +4,7 @@ from leaky.trials.builtin import BUILTIN, initialise, mlp
 from leaky.trials.engine import Engine, run_trials
 from leaky.trials.environment import environment
 from leaky.trials.loading import TaskSource, load_task
+from leaky.trials.making import suits
 from leaky.trials.record import Epoch, Trial
 from leaky.trials.rehearsal import describe, rehearse
 from leaky.trials.sharing import complete
@@ -29,4 +30,5 @@ __all__ = [
     "rehearse",
     "run_trial",
     "run_trials",
+    "suits",
 ]

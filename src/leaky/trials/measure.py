@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -47,12 +47,17 @@ class Probe:
 
     A site is a call of a module made by ``Activation.module``; a second call of the same module in one forward pass
     is a second site, named ``name[1]``. Activations that are the same for every arm are none.
+
+    Args:
+        model: the network.
+        sites: names of further sites: those that were converted.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, sites: Iterable[str] = ()) -> None:
         self._watch = Watch(model, outputs=self._take)
         self._names = {module: cleaned(name) for name, module in unwrapped(model).named_modules()}
         self._arms = {name for module, name in self._names.items() if hasattr(module, "leaky_activation")}
+        self._converted = frozenset(sites)
         self._outputs: dict[str, _Outputs] = {}
         #: the weight matrices of each layer that has any, in the order in which the layers ran
         self.layers: dict[str, list[torch.Tensor]] = {}
@@ -79,7 +84,7 @@ class Probe:
             handle.remove()
 
     def _take(self, met: Meeting, output: torch.Tensor) -> None:
-        if met.site.module in self._arms:
+        if met.site.module in self._arms or met.site.name in self._converted:
             self._outputs.setdefault(met.site.name, _Outputs()).add(output)
 
     def _ran(self, module: nn.Module, inputs: object, output: object) -> None:

@@ -7,11 +7,11 @@ import re
 from functools import partial
 
 import torch
-from torch import nn
 
 from leaky.activation import Activation
 from leaky.torch.randomness import random_state_kept, seed_all
 from leaky.trials.environment import environment
+from leaky.trials.making import Made, make
 from leaky.trials.measure import Probe, evaluating
 from leaky.trials.task import Task, TaskError
 from leaky.trials.training import one_thread
@@ -40,18 +40,25 @@ def rehearse(task: Task, activation: Activation) -> str:
 def describe(task: Task, activation: Activation) -> dict[str, str]:
     """Return the task's recipe in words."""
     with random_state_kept():
-        return task.recipe(task.model(activation))
+        made = make(task, activation)
+        recipe = task.recipe(made.model)
+    if made.sites:
+        recipe["activations converted"] = f"{len(made.sites)}, wherever the network says ReLU"
+    if made.left:
+        recipe["the same in every arm"] = ", ".join(f"{left.site} ({left.reason})" for left in made.left)
+    return recipe
 
 
 def _rehearse(task: Task, activation: Activation) -> str:
-    model = _fresh(task, activation)
+    made = _fresh(task, activation)
+    model = made.model
     optimizer = task.make_optimizer(model)
     # An address in memory, as functions have in their repr, is another one in every process.
     described = re.sub(r" at 0x[0-9a-fA-F]+", "", f"{model}{optimizer}")
     parts = hashlib.sha256(task.digest() + repr(environment()).encode() + described.encode())
     _add(parts, *model.state_dict().values())
     x, y = (part[: max(2, min(task.batch_size, _SAMPLES))] for part in task.tensors("train"))
-    with Probe(model).watching() as probe:
+    with Probe(model, made.sites).watching() as probe:
         output = model(x)
     if not probe.sites:
         raise TaskError(
@@ -71,16 +78,13 @@ def _rehearse(task: Task, activation: Activation) -> str:
     return parts.hexdigest()[:16]
 
 
-def _fresh(task: Task, activation: Activation) -> nn.Module:
+def _fresh(task: Task, activation: Activation) -> Made:
     """Make the network twice, to see that it comes out the same and yet another one."""
     models = []
     for _ in range(2):
         seed_all(0)
-        model = task.model(activation)
-        if not isinstance(model, nn.Module):
-            raise TaskError(f"task: the model factory returned {type(model).__name__}; expected a torch.nn.Module")
-        models.append(model)
-    first, second = (model.state_dict(keep_vars=True) for model in models)
+        models.append(make(task, activation))
+    first, second = (made.model.state_dict(keep_vars=True) for made in models)
     if {id(v) for v in first.values()} & {id(v) for v in second.values()}:
         raise TaskError("task: the model factory returned the same weights twice; expected a fresh network each time")
     if list(first) != list(second) or not all(torch.equal(first[name], second[name]) for name in first):

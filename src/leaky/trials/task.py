@@ -42,7 +42,8 @@ class Task:
 
     Args:
         model: takes an :class:`leaky.Activation` and returns a fresh ``torch.nn.Module`` whose activations are made by
-            ``activation.module()``. Random numbers of PyTorch, NumPy or Python are seeded when it is called.
+            ``activation.module()``; or takes nothing, and returns one that says ReLU in its own way, which is converted
+            (:func:`leaky.convert`) for the arms ``relu``, ``leaky_relu`` and, where it has modules for it, ``prelu``. Random numbers of PyTorch, NumPy or Python are seeded when it is called.
         x: training inputs, shape ``(n, …)``. Floats, booleans and bytes become float32; other integers stay integers
             (token ids).
         y: training targets, shape ``(n,)`` of integers 0 … classes − 1 (cross-entropy, accuracy), or floats of shape
@@ -59,7 +60,7 @@ class Task:
         TaskError: the data are empty, not finite, of unequal length, or a number of the recipe is out of range.
     """
 
-    model: Callable[[Activation], nn.Module]
+    model: Callable[[Activation], nn.Module] | Callable[[], nn.Module]
     x: ArrayLike
     y: ArrayLike
     x_test: ArrayLike | None = None
@@ -99,7 +100,9 @@ class Task:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def from_npz(cls, model: Callable[[Activation], nn.Module], path: str | Path, **recipe: Any) -> Task:
+    def from_npz(
+        cls, model: Callable[[Activation], nn.Module] | Callable[[], nn.Module], path: str | Path, **recipe: Any
+    ) -> Task:
         """Return a task on the arrays ``x``, ``y`` and, if there, ``x_test``, ``y_test`` of an ``.npz`` file.
 
         Raises:

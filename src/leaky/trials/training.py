@@ -15,6 +15,7 @@ from torch import nn
 
 from leaky.activation import Activation
 from leaky.torch.randomness import random_state_kept, seed_all
+from leaky.trials.making import make
 from leaky.trials.measure import Data, Probe, measure
 from leaky.trials.record import Epoch, Trial
 from leaky.trials.task import Task
@@ -37,9 +38,10 @@ def run_trial(task: Task, activation: Activation, seed: int, floor: Sequence[flo
     with one_thread(), random_state_kept():
         train, test = task.tensors("train"), task.tensors("test")
         seed_all(weights_seed)
-        model = task.model(activation)
+        made = make(task, activation)
+        model = made.model
         seed_all(noise_seed)
-        probe = Probe(model)
+        probe = Probe(model, made.sites)
         epochs, seconds = [measure(task, model, probe, train, test)], [math.nan]
         diverged = stopped = None
         order = torch.Generator().manual_seed(order_seed)

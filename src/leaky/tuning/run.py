@@ -22,6 +22,7 @@ from leaky.trials import (
     environment,
     load_task,
     rehearse,
+    suits,
 )
 from leaky.tuning.result import Tuning
 from leaky.tuning.search import Key, Round, Search
@@ -88,7 +89,7 @@ def tune(
     done = [key for key in search.keys if key in runner.finished]
     confirmation = None
     if confirm:
-        arms = [f"leaky_relu({search.curve.best!r})", *_RIVALS]
+        arms = [f"leaky_relu({search.curve.best!r})", *(arm for arm in _RIVALS if suits(loaded, Activation.parse(arm)))]
         already = len(done)
         confirmation = compare(
             loaded,

@@ -1,0 +1,135 @@
+"""`leaky convert`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from leaky.cli.output import ResultConsole, check_output, messages, progress_bar
+
+if TYPE_CHECKING:
+    from leaky.conversion import Conversion
+
+
+def convert(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A .onnx; file.py:factory, package.module:factory, or weights (.pt, .safetensors) with --model."
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="What to write: .onnx, or weights (.pt, .safetensors).")
+    ] = None,
+    slope: Annotated[float, typer.Option(help="Negative slope of the new activations.")] = 0.1,
+    to: Annotated[str, typer.Option(help="What rectifiers become: leaky_relu, relu or prelu.")] = "leaky_relu",
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(help="Kind to convert, such as prelu; repeat for more. (default: relu, leaky_relu)"),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Sites to convert, such as 'encoder.*'; repeat for more.")
+    ] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="Sites to leave as they are; repeat for more.")] = None,
+    network: Annotated[
+        str | None, typer.Option("--model", help="For weights: the network, as file.py:factory.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="To see how far the outputs move, and what is an activation.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Samples in a batch. (default: 8 to 1024, by the size of a sample)")
+    ] = None,
+    only_dead: Annotated[
+        bool, typer.Option("--only-dead", help="Check the network on the data, and convert the sites with dead units.")
+    ] = False,
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="The network is as it was made: rescale its weights for the new gain.")
+    ] = False,
+    recalibrate: Annotated[
+        bool, typer.Option("--recalibrate", help="Take BatchNorm's statistics anew over the data.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the named files although they are not on the import path.")
+    ] = False,
+    max_memory: Annotated[
+        str | None, typer.Option(help="For what is read, such as 4GiB. (default: half of the machine's)")
+    ] = None,
+) -> int:
+    """Put Leaky ReLU in the places of a network's rectifiers, and say what changed and what did not."""
+    from leaky.checkup import check
+    from leaky.checkup.loading import bytes_of, default_memory, load_data, load_model
+    from leaky.conversion import convert as run
+    from leaky.report.conversion_terminal import show_conversion
+
+    for option, asked in (("only-dead", only_dead), ("untrained", untrained), ("recalibrate", recalibrate)):
+        if asked and data is None:
+            raise ValueError(f"--{option}: the network has to be run for it; expected --data with it")
+    if only_dead and only:
+        raise ValueError("--only: it has no meaning with --only-dead; expected one of the two")
+    graph = Path(model).suffix.lower() == ".onnx"
+    _check_place(output, graph=graph, needed=not dry_run)
+    memory = default_memory() if max_memory is None else bytes_of(max_memory)
+    # Whatever a user's file prints must not end up in the result.
+    with messages(), redirect_stdout(sys.stderr):
+        loaded: Any = load_model(model, network=network, trust=trust, max_memory=memory)
+        batches = None if data is None else load_data(data, batch_size=batch, trust=trust, max_memory=memory)
+        chosen: Any = only or None
+        if only_dead:
+            with progress_bar("batches checked") as progress:
+                chosen = check(loaded, batches, trained=not untrained, max_memory=memory, progress=progress)
+        with progress_bar("batches") as progress:
+            result = run(
+                loaded,
+                slope,
+                to=to,  # type: ignore[arg-type]  # whatever was written: it is looked at there
+                kinds=kinds or ("relu", "leaky_relu"),
+                only=chosen,
+                skip=skip or None,
+                data=batches,
+                trained=not untrained,
+                recalibrate=recalibrate,
+                max_memory=memory,
+                progress=progress,
+            )
+        if output is not None and not dry_run:
+            _write(result, output, graph=graph)
+    with suppress(BrokenPipeError):  # what was written is written
+        if as_json:
+            print(json.dumps(result.to_dict(), allow_nan=False))
+        show_conversion(result, ResultConsole(stderr=as_json, highlight=False))
+        print(_ending(output, graph=graph, dry_run=dry_run), file=sys.stderr if as_json else sys.stdout)
+    return 0
+
+
+def _check_place(output: Path | None, *, graph: bool, needed: bool) -> None:
+    if output is not None:
+        check_output(output, (".onnx",) if graph else (".pt", ".pth", ".safetensors"))
+    elif needed:
+        raise ValueError("--output: none; expected a file to write, or --dry-run to write nothing")
+
+
+def _write(result: Conversion, output: Path, *, graph: bool) -> None:
+    if graph:
+        from leaky.onnx import save
+
+        save(result.model, output)
+    else:
+        from leaky.conversion import save_weights
+
+        save_weights(result.model, output)
+
+
+def _ending(output: Path | None, *, graph: bool, dry_run: bool) -> str:
+    if dry_run:
+        return "Nothing was written (--dry-run)."
+    if graph:
+        return f"Model: {output}"
+    return f"Weights, with their slopes: {output}\nleaky.load_weights reads them into a network that is converted in the same way."
