@@ -78,7 +78,7 @@ def test_the_check_prints_what_it_says(tmp_path: Path) -> None:
         env={**os.environ, "COLUMNS": "80"},
     )
     assert done.returncode == 1, done.stderr
-    printed = next(block for block in blocks("text") if block.startswith("site "))
+    (printed,) = (block for block in blocks("text") if block.startswith("site units"))
     shown = [line.rstrip() for line in done.stdout.splitlines()]
     beginning, end = printed.splitlines(), ["Report: report.html"]
     assert shown[: len(beginning)] == beginning

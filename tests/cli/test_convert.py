@@ -104,7 +104,7 @@ def test_data_show_how_far_the_outputs_move(net: Path, capsys: pytest.CaptureFix
 
 def test_initial_weights_are_rescaled(here: Path, network: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert("alive.py:network", "-o", "w.pt", "--data", "d.npz", "--untrained", "--slope", "0.5") == 0
-    assert "1    nn.ReLU leaky_relu(0.5) 0 × 0.894" in capsys.readouterr().out
+    assert "1    nn.ReLU leaky_relu(0.5) × 0.894" in capsys.readouterr().out
     before = load_model("alive.py:network", trust=True).state_dict()  # type: ignore[union-attr]
     after = torch.load(here / "w.pt", weights_only=True)
     torch.testing.assert_close(after["0.weight"], before["0.weight"] * (1 / 1.25) ** 0.5)

@@ -39,7 +39,7 @@ def test_the_drift_and_what_is_not_finite() -> None:
         "Outputs on 10 samples (logits): moved by 0.250 on average, – at most; their size is 2.00; "
         "the largest is the same one on 90.0 %." in text
     )
-    assert "a nn.ReLU leaky_relu(0.1) b nn.ReLU leaky_relu(0.1) fc × 0.995" in text
+    assert "a nn.ReLU leaky_relu(0.1) b nn.ReLU leaky_relu(0.1) × 0.995" in text
     document = Conversion(None, (), drift=drift).to_dict()
     assert document["drift"]["largest"] is None
 

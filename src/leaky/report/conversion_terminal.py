@@ -9,7 +9,7 @@ from rich.text import Text
 from leaky.conversion import Change, Conversion, Drift
 from leaky.report import words
 
-# Characters of the longest names of sites and layers, and of what was written there.
+# Characters of the longest names of sites, and of what was written there.
 _NAME, _FORM = 28, 16
 
 
@@ -38,12 +38,11 @@ def _table(*headings: str) -> Table:
 
 def _changes(changes: tuple[Change, ...]) -> Table:
     rescaled = any(change.rescaled for change in changes)
-    table = _table("site", "was", "is", *(["weights before it"] if rescaled else []))
+    table = _table("site", "was", "is", *(["weights before"] if rescaled else []))
     for change in changes:
         row = [*_place(change.site, change.form), Text(words.plain(change.after))]
         if rescaled:
-            layer, factor = change.rescaled or ("", 1.0)
-            row.append(Text(f"{words.shorten(layer)} × {words.number(factor)}" if change.rescaled else ""))
+            row.append(Text(f"× {words.number(change.rescaled[1])}" if change.rescaled else ""))
         table.add_row(*row)
     return table
 
