@@ -88,6 +88,7 @@ def test_without_data_a_doubtful_call_is_left() -> None:
 
 
 def test_the_calls_of_one_forward_are_told_apart() -> None:
+    torch.manual_seed(0)
     model = Net()
     nn.init.zeros_(model.second.bias)
     conversion = leaky.convert(model, 0.1, data=X, only="relu()")

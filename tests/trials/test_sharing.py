@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from sqlalchemy.pool import NullPool
 
 import leaky
 from leaky.trials import Study, TaskError
@@ -69,7 +69,11 @@ def start(mine: str, study: str) -> subprocess.Popen[str]:
 
 def rows(study: str, name: str) -> list[optuna.trial.FrozenTrial]:
     url = study.replace("postgresql", "postgresql+psycopg") if "://" in study else f"sqlite:///{study}"
-    return optuna.load_study(study_name=name, storage=url).get_trials()
+    storage = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": NullPool})
+    try:
+        return optuna.load_study(study_name=name, storage=storage).get_trials()
+    finally:
+        storage.remove_session()
 
 
 def test_two_processes_share_the_trials(mine: str, study: str) -> None:
@@ -135,17 +139,14 @@ def test_a_database_that_cannot_be_reached(url: str, mine: str) -> None:
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(mine: str, tmp_path: Path) -> None:
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))
-
     study = str(tmp_path / "study.db")
     code = COMPARE.replace("leaky.compare(", "compare(").replace(
         "import sys, leaky\n",
-        "import sys, leaky\n\ndef compare(*a, **k):\n    try:\n        leaky.compare(*a, **k)\n"
+        "import resource, sys, leaky\nresource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))\n\ndef compare(*a, **k):\n    try:\n        leaky.compare(*a, **k)\n"
         "    except ValueError as error:\n        print(error)\n\n",
     )
     command = [sys.executable, "-c", code, mine, study]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, preexec_fn=limited)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     said = done.stdout.splitlines()
     assert re.match(rf"study: '{re.escape(study)}' cannot be used \(.*\)$", said[-1]), done.stderr
     finished = int(said[-2])

@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
+from sqlalchemy.pool import NullPool
 
 KILLS = 100
 
@@ -38,4 +39,8 @@ def test_killed_at_random_points(study: str) -> None:
 
 def _claims(study: str) -> list[optuna.trial.FrozenTrial]:
     url = study.replace("postgresql", "postgresql+psycopg") if "://" in study else f"sqlite:///{study}"
-    return optuna.load_study(study_name="tune small: in work", storage=url).get_trials()
+    storage = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": NullPool})
+    try:
+        return optuna.load_study(study_name="tune small: in work", storage=storage).get_trials()
+    finally:
+        storage.remove_session()

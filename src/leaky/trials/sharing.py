@@ -21,18 +21,18 @@ Pair = tuple[Activation, int]
 def complete(
     engine: Engine, study: Study, wanted: Sequence[Pair], floor: Sequence[float] = ()
 ) -> Generator[Trial, None, None]:
-    """Yield each wanted trial that was not recorded at the start, as it is finished here or elsewhere.
+    """Yield each wanted trial as it is finished, here or elsewhere.
 
     Args:
         engine: runs them.
         study: records them; where it is a file or a database, other processes may be at work on it.
-        wanted: activation and seed of each.
+        wanted: activation and seed of each that was not recorded when it was last looked at.
         floor: see :func:`leaky.trials.run_trial`.
 
     Raises:
         TaskError: a training failed, or the study cannot be used; the trials yielded before are sound.
     """
-    missing = _missing(study, wanted)
+    missing = list(wanted)
     with study.claiming() as claim:
         while missing:
             failed: list[TaskError] = []
@@ -51,11 +51,6 @@ def complete(
             missing = [pair for pair in missing if (str(pair[0]), pair[1]) not in finished]
             if missing and not new:
                 time.sleep(_PAUSE)
-
-
-def _missing(study: Study, wanted: Sequence[Pair]) -> list[Pair]:
-    finished = study.finished()
-    return [(arm, seed) for arm, seed in wanted if (str(arm), seed) not in finished]
 
 
 def _claimed(missing: list[Pair], claim: Claim, failed: list[TaskError]) -> Iterator[Pair]:

@@ -151,15 +151,16 @@ class Study:
         return self._opened
 
     def _connected(self) -> RDBStorage | InMemoryStorage:
-        if self._file is not None:
-            return _sqlite(self._file)
-        if self._url is None:
+        if self._file is None and self._url is None:
             return InMemoryStorage()
         try:
-            return _database(self._url)
+            return self._database()
         except SQLAlchemyError:
             time.sleep(1)  # another process may have been at making the tables; if it is something else, it is again
-            return _database(self._url)
+            return self._database()
+
+    def _database(self) -> RDBStorage:
+        return _sqlite(self._file) if self._file is not None else _database(str(self._url))
 
     @property
     def _shown(self) -> str:

@@ -138,7 +138,8 @@ class _Runner:
         """Run what is missing of a round; return False if the time was up before it was finished."""
         self._marks |= {str(arm): rehearse(self._task, arm) for arm, _ in wanted.wanted if str(arm) not in self._marks}
         self.finished = self._study.finished()
-        with closing(complete(self._engine, self._study, wanted.wanted, wanted.floor)) as running:
+        pending = [(arm, seed) for arm, seed in wanted.wanted if (str(arm), seed) not in self.finished]
+        with closing(complete(self._engine, self._study, pending, wanted.floor)) as running:
             for trial in running:
                 self.finished[trial.activation, trial.seed] = trial
                 self.progress(len(self.finished), self._most)
