@@ -183,3 +183,10 @@ def test_an_onnx_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "expected a name that ends in .onnx" in capsys.readouterr().err
     assert main(["convert", "net.onnx", "-o", "o.onnx", "-d", "d.npy", "--untrained"]) == 2
     assert not (here / "o.onnx").exists()
+
+
+def test_what_converts_nothing_writes_nothing(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (net / "w.pt").write_bytes(b"earlier weights")
+    assert convert("net.py:network", "-o", "w.pt", "--only", "xx*") == 2
+    assert "Nothing was converted, so nothing was written." in capsys.readouterr().out
+    assert (net / "w.pt").read_bytes() == b"earlier weights"

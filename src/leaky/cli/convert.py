@@ -99,14 +99,18 @@ def convert(
                 max_memory=memory,
                 progress=progress,
             )
-        if output is not None and not dry_run:
+        if output is not None and not dry_run and result.changes:
             _write(result, output, graph=graph)
     with suppress(BrokenPipeError):  # what was written is written
         if as_json:
             print(json.dumps(result.to_dict(), allow_nan=False))
         show_conversion(result, ResultConsole(stderr=as_json, highlight=False))
-        print(_ending(output, graph=graph, dry_run=dry_run), file=sys.stderr if as_json else sys.stdout)
-    return 0
+        ending = _ending(output, graph=graph, dry_run=dry_run) if result.changes else _UNCHANGED
+        print(ending, file=sys.stderr if as_json else sys.stdout)
+    return 0 if result.changes or dry_run else 2
+
+
+_UNCHANGED = "Nothing was converted, so nothing was written."
 
 
 def _check_place(output: Path | None, *, graph: bool, needed: bool) -> None:
