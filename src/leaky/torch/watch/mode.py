@@ -158,7 +158,8 @@ class Watch(TorchDispatchMode):
         if self._gradients:
             self._gradients.ask()
         given = dict(zip(plan.arguments, args))  # noqa: B905 - to say so takes twice the time
-        given.update(kwargs)
+        if kwargs:
+            given.update(kwargs)
         origins = self._origins
         origins.here = self._names.path
         call = met = x = mark = None
