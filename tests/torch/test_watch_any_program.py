@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leaky.torch.watch import flow, forms, origin, watch, written
+from leaky.torch.watch import Watch, flow, forms, origin, watch, written
 
 Function = Callable[["Model", Tensor], Any]
 
@@ -139,6 +139,14 @@ def test_what_we_do_wrong_ends_no_run_and_is_said(
     (note,) = seen.notes
     assert "could not be looked at (ZeroDivisionError: by nought): what comes of it is unknown" in note
     assert [(site.form, site.fed_by) for site, _ in seen.sites.values()] == left
+
+
+@pytest.mark.parametrize("which", ["inputs", "outputs"])
+def test_an_error_of_those_who_watch_is_theirs(which: str) -> None:
+    model, seen = Model(lambda m, x: F.relu(m.layer(x))), {}
+    seen[which] = fail
+    with Watch(model, **seen).watching(), pytest.raises(ZeroDivisionError):
+        model(torch.randn(3, 4))
 
 
 def test_an_error_of_the_network_itself_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,16 +158,20 @@ class Watch(TorchDispatchMode):
         if self._gradients:
             self._gradients.ask()
         given = dict(zip(plan.arguments, args))  # noqa: B905 - to say so takes twice the time
-        given.update(kwargs)
+        if kwargs:
+            given.update(kwargs)
         origins = self._origins
         origins.here = self._names.path
-        call = met = mark = None
+        call = met = x = mark = None
         try:
             call = origins.call(given)
-            met = self._look(plan, call) if plan.form or plan.written else None
+            if plan.form or plan.written:
+                met, x = self._look(plan, call)
             mark = plan.mark and plan.mark(call, met and met.key)
         except Exception as error:  # noqa: BLE001 - whatever we do wrong must not end the run that we look at
             self._note_failure(func, error)
+        if met is not None and x is not None and self._inputs:
+            self._inputs(met.site, x)
         out = func(*args, **kwargs)
         try:
             origins.follow(plan, call, out)
@@ -202,8 +206,8 @@ class Watch(TorchDispatchMode):
         self._plans[func] = plan
         return plan
 
-    def _look(self, plan: _Plan, call: Call) -> Meeting | None:
-        """Take in the evidence, if the operation is a site."""
+    def _look(self, plan: _Plan, call: Call) -> tuple[Meeting | None, Tensor | None]:
+        """Take in the evidence, if the operation is a site; return its pre-activation, too."""
         form = plan.form and plan.form(call.given)
         if form is not None:
             name, x = next(iter(call.given.items()))
@@ -211,17 +215,14 @@ class Watch(TorchDispatchMode):
         else:
             written = plan.written and plan.written(call)
         if written is None:
-            return None
+            return None, None
         x = written.x
         if not x.is_floating_point() or not x.numel() or isinstance(self._names.module, nn.RNNBase):
-            return None
+            return None, None
         if x.layout != torch.strided or x.is_nested:
             self._note(f"{self._here}: {written.form.form} of a tensor that is not dense is not seen")
-            return None
-        met = self._sites.meet(written)
-        if met is not None and self._inputs:
-            self._inputs(met.site, x)
-        return met
+            return None, None
+        return self._sites.meet(written), x
 
     def _begin(self, inputs: Any) -> None:
         samples = 1

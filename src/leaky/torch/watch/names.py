@@ -98,7 +98,9 @@ class Names:
     def leave(self, module: nn.Module, inputs: Any = None, output: Any = None) -> None:
         """Take in that a module has returned, or failed."""
         stack = self._stack
-        if self.inside and threading.get_ident() == self._thread and any(each is module for each, _ in stack):
+        if not self.inside or threading.get_ident() != self._thread:
+            return
+        if stack[-1][0] is module or any(each is module for each, _ in stack):
             while stack.pop()[0] is not module:  # what an interrupt has left
                 pass
             self._look()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from leaky.torch.watch.labels import Label, along
 
-_PLAIN = (int, float, bool, str, type(None))
+_PLAIN = {int, float, bool, str, type(None)}
 
 # How many operations are remembered; more of them, of ever new shapes, are worked out again.
 _REMEMBERED = 20_000
