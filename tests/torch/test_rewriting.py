@@ -316,15 +316,19 @@ def test_a_name_that_is_a_local_variable_is_not_what_the_module_calls_so() -> No
 
 
 def test_source_that_is_not_what_runs_is_not_taken(tmp_path: Any) -> None:
-    file = tmp_path / "changing.py"
-    file.write_text("def f(x):\n    return x.relu() * 2\n")
-    names: dict[str, Any] = {}
-    exec(compile(file.read_text(), str(file), "exec"), names)  # noqa: S102
-    assert sources.source_of(names["f"]) is not None
+    file, old = tmp_path / "changing.py", "def f(x):\n    return x.relu() * 2\n"
+
+    def run() -> Any:
+        names: dict[str, Any] = {}
+        exec(compile(old, str(file), "exec"), names)  # noqa: S102
+        return names["f"]
+
+    file.write_text(old)
+    assert sources.source_of(run()) is not None
     file.write_text("def f(x):\n    return x.relu() * 30\n")
-    assert sources.source_of(names["f"]) is None
-    exec("def g(x): return x.relu()", names)  # noqa: S102
-    assert sources.source_of(names["g"]) is None
+    assert sources.source_of(run()) is None
+    file.unlink()
+    assert sources.source_of(run()) is None
 
 
 def test_source_is_found_of_all_kinds_of_functions() -> None:

@@ -7,7 +7,7 @@ import dis
 import functools
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -24,7 +24,7 @@ _WORDS = {
 }
 _DOUBTFUL_WORDS = {
     *("clamp", "clamp_", "clamp_min", "clamp_min_", "clip", "clip_", "maximum", "max", "where", "masked_fill"),
-    *("mul", "mul_", "multiply", "getattr"),  # as in getattr(F, name)
+    *("mul", "mul_", "multiply"),
 }
 
 
@@ -90,11 +90,9 @@ class Reached:
             return _known(self.function, node.id)
         if isinstance(node, ast.Attribute):
             if isinstance(node.value, ast.Name) and node.value.id == self.owner:  # what the class itself holds
-                held = inspect.getattr_static(self.definer, node.attr, None)
-                held = held.__func__ if isinstance(held, staticmethod) else held
+                held = _attribute(self.definer, node.attr)
                 return held if _is_rectifier(held) else None
-            base = self.meaning(node.value)
-            return getattr(base, node.attr, None) if isinstance(base, ModuleType | type) else None
+            return _attribute(self.meaning(node.value), node.attr)
         return None
 
 
@@ -114,7 +112,7 @@ def _reached(cls: Any) -> dict[str, Reached]:
             inner = getattr(value, "__func__", None) or getattr(value, "fget", None)
             if isinstance(value, FunctionType) and getattr(cls, name, None) is value:
                 _reach(cls, value, definer, found, name)
-            elif isinstance(inner, FunctionType) and _mentions(inner):
+            elif isinstance(inner, FunctionType) and _mentions(inner, cls):
                 reason = f"a {type(value).__name__}, which does not know its module or is no method"
                 found[_key(inner)] = Reached(_key(inner), inner, inner, None, None, reason)
     return found
@@ -122,6 +120,18 @@ def _reached(cls: Any) -> dict[str, Reached]:
 
 def _key(function: FunctionType) -> str:
     return f"{function.__module__}:{function.__qualname__}:{function.__code__.co_name}"
+
+
+def run_by_forward(cls: type) -> list[Reached]:
+    """Return those of the functions that a forward pass may run, as far as their names tell."""
+    names, before = {"forward", "__call__"}, 0
+    while len(names) > before:
+        before = len(names)
+        for definer in theirs(cls):
+            for name in names & vars(definer).keys():
+                inner = within(vars(definer)[name])
+                names |= {each for code in _codes(inner.__code__) for each in code.co_names} if inner else set()
+    return [here for here in reached(cls).values() if here.name in names or not here.name]
 
 
 def theirs(cls: type) -> list[type]:
@@ -137,7 +147,7 @@ def is_torchs(thing: Any) -> bool:
 def _reach(cls: type, outer: Any, definer: type | None, found: dict[str, Reached], name: str = "") -> None:
     """Enter a function, and what it calls by name, if they may hold rectifiers."""
     function = within(outer)
-    if function is None or not _mentions(function):
+    if function is None or not _mentions(function, cls):
         return
     key = _key(function)
     if key in found:
@@ -172,8 +182,21 @@ def callee(cls: type, here: Reached, node: ast.AST) -> tuple[Any, type | None] |
 
 
 def _is_foreign(function: FunctionType) -> bool:
-    top = (function.__module__ or "").partition(".")[0]
+    return _is_own(function.__module__ or "")
+
+
+def _is_own(module: str) -> bool:
+    """Say whether a module, by its name, is Python's, NumPy's, PyTorch's or ours."""
+    top = module.partition(".")[0]
     return top in ("torch", "leaky", "numpy", "builtins") or top in sys.stdlib_module_names
+
+
+def _attribute(base: Any, name: str) -> Any:
+    """Return what a class, or a module in Python's sense, holds: without asking it, for that may import what is large."""
+    if isinstance(base, ModuleType):
+        return vars(base).get(name)
+    held = inspect.getattr_static(base, name, None) if isinstance(base, type) else None
+    return held.__func__ if isinstance(held, staticmethod) else held
 
 
 def _known(function: FunctionType, name: str) -> Any:
@@ -189,27 +212,45 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(const)
 
 
-def _mentions(function: FunctionType, within_: frozenset[FunctionType] = frozenset()) -> bool:
+def _mentions(function: FunctionType, cls: type, around: frozenset[FunctionType] = frozenset()) -> bool:
     """Say whether a function may hold rectifiers, by the names in its code, or calls by name one that may."""
-    if function in within_:
+    if function in around:
         return False
+    around |= {function}
     for code in _codes(function.__code__):
         names = {*code.co_names, *code.co_freevars}
         if names & (_WORDS | _DOUBTFUL_WORDS) or _masks(code):
             return True
-        for name in names:
-            value = _known(function, name)
-            among = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-            if any(map(_is_rectifier, (value, *among))):
-                return True
-            if name == "super" or (isinstance(value, type) and issubclass(value, nn.Module)):
-                return True  # methods of other classes
-            inner = within(value) if isinstance(value, FunctionType) and not _is_foreign(value) else None
-            if inner is not None and _mentions(inner, within_ | {function}):
-                return True
+        known = [value for name in names if (value := _known(function, name)) is not None]
+        if "getattr" in names and any(isinstance(each, ModuleType) and _is_torchs_module(each) for each in known):
+            return True  # as in getattr(F, name)
+        if any(_is_rectifier(each) for value in known for each in (value, *_held(value))):
+            return True
+        if "super" in names or any(each is base for each in known for base in theirs(cls)):
+            known += [vars(each).get(name) for each in theirs(cls) for name in code.co_names]
+        known += [vars(each).get(name) for each in known if _is_theirs(each) for name in code.co_names]
+        inner = [within(each) for each in known if isinstance(each, FunctionType) and not _is_foreign(each)]
+        if any(_mentions(each, cls, around) for each in inner if each is not None):
+            return True
     return False
 
 
+def _held(value: Any) -> Iterable[Any]:
+    """Return what is in a dictionary or a list."""
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+
+
+def _is_torchs_module(value: ModuleType) -> bool:
+    """Say whether a module, in Python's sense, is PyTorch's own."""
+    return value.__name__.partition(".")[0] == "torch"
+
+
+def _is_theirs(value: Any) -> bool:
+    """Say whether something is a module, in Python's sense, of the user's own."""
+    return isinstance(value, ModuleType) and not _is_own(value.__name__)
+
+
+@functools.lru_cache(maxsize=8192)
 def _masks(code: CodeType) -> bool:
     """Say whether code compares something and multiplies something."""
     done = {
@@ -228,7 +269,7 @@ def _is_rectifier(value: Any) -> bool:
 def mentions_rectifiers(function: Any) -> bool:
     """Say whether a Python function of the user's own may hold rectifiers."""
     inner = within(function) if isinstance(function, FunctionType) and not _is_foreign(function) else None
-    return inner is not None and _mentions(inner)
+    return inner is not None and _mentions(inner, object)
 
 
 def rectifier(value: Any) -> str | None:

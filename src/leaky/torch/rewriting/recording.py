@@ -15,7 +15,7 @@ from leaky.evidence import Site
 from leaky.torch.rewriting import classes, modules
 from leaky.torch.rewriting.calls import FUNCTIONS, MAYBE
 from leaky.torch.rewriting.places import Place, place_of
-from leaky.torch.rewriting.reach import Reached, reached, rectifier
+from leaky.torch.rewriting.reach import Reached, reached, rectifier, run_by_forward
 
 # What looks at the frame that it is called from.
 _BY_FRAME = {"super", "locals", "vars", "eval", "exec", "dir", "globals"}
@@ -55,6 +55,7 @@ class Recorder:
         self._root = root
         self._modules = dict(root.named_modules())
         self._running: list[_Running] = []
+        self._classes: dict[type[nn.Module], type[nn.Module]] = {}
         self.sites: dict[str, tuple[Site, Origin | None]] = {}
 
     @contextmanager
@@ -84,7 +85,9 @@ class Recorder:
         before = type(module)
         if modules.kind_of(module) is None and reached(classes.origin(module)):
             undo.append(functools.partial(setattr, module, "__class__", before))
-            module.__class__ = _told(before, self)
+            if before not in self._classes:
+                self._classes[before] = _told(before, self)
+            module.__class__ = self._classes[before]
 
     def _run(
         self, owner: nn.Module, name: str | None, key: str, index: int, function: Any, *args: Any, **named: Any
@@ -144,8 +147,8 @@ def _told(cls: type[nn.Module], recorder: Recorder) -> type[nn.Module]:
 
     origin = getattr(cls, "leaky_origin", cls)
     exchanges = classes.exchanges(origin, getattr(cls, "leaky_places", ()), _teller)
-    for key, here in reached(origin).items():
-        exchanges[key] = _tellers(here, exchanges[key]) | exchanges[key]
+    for here in run_by_forward(origin):
+        exchanges[here.key] = _tellers(here, exchanges[here.key]) | exchanges[here.key]
     own = {"leaky_origin": origin, "leaky_places": getattr(cls, "leaky_places", ())}
     return classes.exchanged(origin, exchanges, {**classes.CELLS, "__leaky_told__": told}, own)
 

@@ -20,6 +20,10 @@ _FUTURE = functools.reduce(
 )
 
 
+#: by file: its lines, and the functions in them
+_PARSED: dict[str, tuple[list[str], list[Source]]] = {}
+
+
 @dataclass(frozen=True)
 class Source:
     """What a function was made of."""
@@ -31,6 +35,7 @@ class Source:
     imports: list[ast.stmt]
 
 
+@functools.lru_cache(maxsize=8192)
 def source_of(function: FunctionType) -> Source | None:
     """Return the source of a function, or None if it is not there, or is not what runs."""
     code = function.__code__
@@ -107,10 +112,13 @@ def _named(node: FunctionNode) -> str:
 def _sources(file: str) -> list[Source]:
     """Return all functions of a file."""
     linecache.checkcache(file)
-    return _parsed("".join(linecache.getlines(file)))
+    lines = linecache.getlines(file)  # the same list, until the file changes
+    known = _PARSED.get(file)
+    if known is None or known[0] is not lines:
+        known = _PARSED[file] = lines, _parsed("".join(lines))
+    return known[1]
 
 
-@functools.lru_cache(maxsize=256)
 def _parsed(text: str) -> list[Source]:
     try:
         tree = ast.parse(text)
@@ -139,13 +147,15 @@ def _imports(node: ast.AST) -> Iterator[ast.stmt]:
 
 def _compiled(source: Source, code: CodeType, more: tuple[str, ...] = ()) -> CodeType:
     """Return the code of a function, compiled where its names mean what they mean in the given code."""
-    node = copy.deepcopy(source.node)
-    # The function keeps the annotations and defaults that it has: they are worked out outside it.
-    for argument in ast.iter_child_nodes(node.args):
-        if isinstance(argument, ast.arg):
-            argument.annotation = None
-    node.args.defaults = [ast.Constant(None) for _ in node.args.defaults]
-    node.args.kw_defaults = [each and ast.Constant(None) for each in node.args.kw_defaults]
+    # The function keeps the annotations, defaults and decorators that it has: they are worked out outside it.
+    node, arguments = copy.copy(source.node), copy.copy(source.node.args)
+    for kind in ("posonlyargs", "args", "kwonlyargs"):
+        setattr(arguments, kind, [ast.arg(each.arg) for each in getattr(arguments, kind)])
+    for kind in ("vararg", "kwarg"):
+        setattr(arguments, kind, (each := getattr(arguments, kind)) and ast.arg(each.arg))
+    arguments.defaults = [ast.Constant(None) for _ in arguments.defaults]
+    arguments.kw_defaults = [each and ast.Constant(None) for each in arguments.kw_defaults]
+    node.args = arguments
     inner: ast.stmt
     if isinstance(node, ast.Lambda):
         inner = ast.Expr(node)
