@@ -130,6 +130,16 @@ def test_what_was_claimed_and_not_done_is_free_again(study: str) -> None:
         assert not claim("relu", 0)
 
 
+def test_a_claim_that_was_left_lapses_though_nothing_is_left_to_train(study: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (Study(study, "s", {"relu": "mark"}) for _ in range(2))
+    with one.claiming() as claim:
+        assert claim("relu", 0)
+        monkeypatch.setattr("leaky.trials.claims.gone", lambda worker: True)
+        with other.claiming():
+            pass
+        assert [row.state.name for row in rows(study, "s: in work")] == ["FAIL"]
+
+
 @pytest.mark.parametrize("url", ["postgresql://nobody:secret@127.0.0.1:1/none", "nothing://x", "postgresql://"])
 def test_a_database_that_cannot_be_reached(url: str, mine: str) -> None:
     with pytest.raises(TaskError, match=r"^study: .* cannot be used \(.+\)$") as caught:

@@ -107,6 +107,7 @@ class Study:
             self._open()
             assert isinstance(self._storage, RDBStorage)
             claims = self._claims = Claims(self._storage, self._name)
+            claims.lapse()  # also where nothing is left to train: one that was killed after its last result left its claim
 
         def claim(activation: str, seed: int) -> bool:
             key = (activation, seed, self._fingerprints[activation])
