@@ -84,9 +84,9 @@ def test_two_processes_share_the_trials(mine: str, study: str) -> None:
     keys = Counter((row.user_attrs["activation"], row.user_attrs["seed"]) for row in rows(study, "compare mine"))
     assert len(keys) == len(ARMS) * SEEDS
     assert set(keys.values()) == {1}
-    claims = [row for row in rows(study, "compare mine: in work") if row.state.name == "COMPLETE"]
-    assert Counter(tuple(row.user_attrs["key"][:2]) for row in claims) == keys  # and none was trained twice
-    assert len({row.user_attrs["worker"]["process"] for row in claims}) == 2
+    leases = [row for row in rows(study, "compare mine: in work") if row.state.name == "COMPLETE"]
+    assert Counter(tuple(row.user_attrs["key"][:2]) for row in leases) == keys  # and none was trained twice
+    assert len({row.user_attrs["worker"]["process"] for row in leases}) == 2
     shared, alone = leaky.compare(mine, ARMS, SEEDS, jobs=1, study=study), leaky.compare(mine, ARMS, SEEDS, jobs=1)
     assert numbers(shared) == numbers(alone)
 
@@ -105,13 +105,13 @@ def test_the_trial_of_a_killed_process_is_taken_up_by_the_other(mine: str, study
     assert states["COMPLETE"] == len(ARMS) * SEEDS == len(rows(study, "compare mine"))
 
 
-def test_a_claim_of_another_machine_holds_until_it_is_silent(
+def test_a_lease_of_another_machine_holds_until_it_is_silent(
     mine: str, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = (Study(study, "s", {"relu": "mark"}) for _ in range(2))
-    with one.claiming() as first:
-        monkeypatch.setattr("leaky.trials.claims._place", lambda: "elsewhere")
-        with other.claiming() as second:
+    with one.leasing() as first:
+        monkeypatch.setattr("leaky.trials.leases._place", lambda: "elsewhere")
+        with other.leasing() as second:
             assert first("relu", 0)
             assert not second("relu", 0)
             monkeypatch.setattr(other._storage, "grace_period", 0)
@@ -121,21 +121,23 @@ def test_a_claim_of_another_machine_holds_until_it_is_silent(
             assert not first("relu", 1)
 
 
-def test_what_was_claimed_and_not_done_is_free_again(study: str) -> None:
+def test_what_was_leased_and_not_done_is_free_again(study: str) -> None:
     one, other = (Study(study, "s", {"relu": "mark"}) for _ in range(2))
-    with one.claiming() as claim:
-        assert claim("relu", 0)
-    with other.claiming() as claim:
-        assert claim("relu", 0)
-        assert not claim("relu", 0)
+    with one.leasing() as lease:
+        assert lease("relu", 0)
+    with other.leasing() as lease:
+        assert lease("relu", 0)
+        assert not lease("relu", 0)
 
 
-def test_a_claim_that_was_left_lapses_though_nothing_is_left_to_train(study: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_that_was_left_lapses_though_nothing_is_left_to_train(
+    study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, other = (Study(study, "s", {"relu": "mark"}) for _ in range(2))
-    with one.claiming() as claim:
-        assert claim("relu", 0)
-        monkeypatch.setattr("leaky.trials.claims.gone", lambda worker: True)
-        with other.claiming():
+    with one.leasing() as lease:
+        assert lease("relu", 0)
+        monkeypatch.setattr("leaky.trials.leases.gone", lambda worker: True)
+        with other.leasing():
             pass
         assert [row.state.name for row in rows(study, "s: in work")] == ["FAIL"]
 

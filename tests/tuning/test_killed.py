@@ -31,13 +31,13 @@ def test_killed_at_random_points(study: str) -> None:
         assert after[: len(before)] == before  # none lost
     assert len({tuple(row) for row in result["rows"]}) == len(result["rows"])  # none repeated
     assert len(result["recorded"][KILLS // 20]) < len(result["rows"])  # killed in the midst, not after the end
-    states = [row.state.name for row in _claims(study)]
+    states = [row.state.name for row in _leases(study)]
     assert "RUNNING" not in states
     assert states.count("COMPLETE") <= len(result["rows"])
     assert "FAIL" in states
 
 
-def _claims(study: str) -> list[optuna.trial.FrozenTrial]:
+def _leases(study: str) -> list[optuna.trial.FrozenTrial]:
     url = study.replace("postgresql", "postgresql+psycopg") if "://" in study else f"sqlite:///{study}"
     storage = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": NullPool})
     try:

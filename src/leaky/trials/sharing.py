@@ -9,7 +9,7 @@ from contextlib import closing
 from leaky.activation import Activation
 from leaky.trials.engine import Engine
 from leaky.trials.record import Trial
-from leaky.trials.study import Claim, Study
+from leaky.trials.study import Lease, Study
 from leaky.trials.task import TaskError
 
 # Seconds between two looks at what other processes have done.
@@ -33,11 +33,11 @@ def complete(
         TaskError: a training failed, or the study cannot be used; the trials yielded before are sound.
     """
     missing = list(wanted)
-    with study.claiming() as claim:
+    with study.leasing() as lease:
         while missing:
             failed: list[TaskError] = []
             new = set()
-            with closing(engine.run(_claimed(missing, claim, failed), floor)) as running:
+            with closing(engine.run(_leased(missing, lease, failed), floor)) as running:
                 for trial in running:
                     study.add(trial)
                     new.add((trial.activation, trial.seed))
@@ -53,11 +53,11 @@ def complete(
                 time.sleep(_PAUSE)
 
 
-def _claimed(missing: list[Pair], claim: Claim, failed: list[TaskError]) -> Iterator[Pair]:
-    """Yield what nobody else is at work on, claimed when it is asked for; joblib must not see an error of the study."""
+def _leased(missing: list[Pair], lease: Lease, failed: list[TaskError]) -> Iterator[Pair]:
+    """Yield what nobody else is at work on, leased when it is asked for; joblib must not see an error of the study."""
     for arm, seed in missing:
         try:
-            mine = claim(str(arm), seed)
+            mine = lease(str(arm), seed)
         except TaskError as error:
             failed.append(error)
             return

@@ -22,13 +22,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from leaky.trials.claims import GRACE, HEARTBEAT, Claims
 from leaky.trials.interrupts import interrupts_held_back
+from leaky.trials.leases import GRACE, HEARTBEAT, Leases
 from leaky.trials.record import Trial
 from leaky.trials.task import TaskError
 
-#: claims a training, by activation and seed; False if another process has it, or has done it
-Claim = Callable[[str, int], bool]
+#: leases a training, by activation and seed; False if another process has it, or has done it
+Lease = Callable[[str, int], bool]
 
 #: URLs of databases that optuna can use, where a study is not an SQLite file
 _URL = re.compile(r"\w+(\+\w+)?://")
@@ -59,7 +59,7 @@ class Study:
         self._name = name
         self._fingerprints = fingerprints
         self._opened: optuna.Study | None = None
-        self._claims: Claims | None = None
+        self._leases: Leases | None = None
         if self._file is not None:
             _check(self._file)
 
@@ -79,9 +79,9 @@ class Study:
         if (trial.activation, trial.seed) not in self._known():
             with self._errors():
                 self._open().add_trial(self._row(trial))
-        if self._claims is not None:
+        if self._leases is not None:
             with self._errors():
-                self._claims.done((trial.activation, trial.seed, fingerprint))
+                self._leases.done((trial.activation, trial.seed, fingerprint))
 
     def _row(self, trial: Trial) -> FrozenTrial:
         scores = {step: epoch.test_score for step, epoch in enumerate(trial.epochs)}
@@ -98,35 +98,35 @@ class Study:
         )
 
     @contextmanager
-    def claiming(self) -> Iterator[Claim]:
-        """Provide what claims trainings, so that of all processes that use this study one runs each."""
+    def leasing(self) -> Iterator[Lease]:
+        """Provide what leases trainings, so that of all processes that use this study one runs each."""
         if self._file is None and self._url is None:
             yield lambda activation, seed: True
             return
         with self._errors():
             self._open()
             assert isinstance(self._storage, RDBStorage)
-            claims = self._claims = Claims(self._storage, self._name)
-            claims.lapse()  # also where nothing is left to train: one that was killed after its last result left its claim
+            leases = self._leases = Leases(self._storage, self._name)
+            leases.lapse()  # also where nothing is left to train: one that was killed after its last result left its lease
 
-        def claim(activation: str, seed: int) -> bool:
+        def lease(activation: str, seed: int) -> bool:
             key = (activation, seed, self._fingerprints[activation])
             with self._errors():
-                claims.lapse()
-                if (activation, seed) in self._known() or not claims.take(key):
+                leases.lapse()
+                if (activation, seed) in self._known() or not leases.take(key):
                     return False
                 if (activation, seed) in self._known():  # finished between two looks
-                    claims.give_up(key)
+                    leases.give_up(key)
                     return False
             return True
 
         try:
-            with claims.alive():
-                yield claim
+            with leases.alive():
+                yield lease
         finally:
-            self._claims = None
+            self._leases = None
             with suppress(TaskError), self._errors():  # if it fails, they lapse
-                claims.release()
+                leases.release()
 
     def _known(self) -> dict[tuple[str, int], dict[str, Any]]:
         """Return the attributes of the finished trials; of two rows of the same trial, the first."""

@@ -1,4 +1,4 @@
-"""Who trains what, where several processes or machines share a study: each training is claimed before it is begun."""
+"""Who trains what, where several processes or machines share a study: each training is leased before it is begun."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-#: seconds between two signs of life, and without one after which a claim from another machine lapses
+#: seconds between two signs of life, and without one after which a lease from another machine lapses
 HEARTBEAT, GRACE = 5, 60
 
-#: what is claimed: activation as text, seed, fingerprint
+#: what is leased: activation as text, seed, fingerprint
 Key = tuple[str, int, str]
 
 
-class Claims:
-    """Claims on trainings, kept in an optuna study of their own beside that of the results.
+class Leases:
+    """Leases on trainings, kept in an optuna study of their own beside that of the results.
 
-    A claim is a row in state RUNNING. It is COMPLETE once the result is recorded, and FAIL if it was given up. One whose
+    A lease is a row in state RUNNING. It is COMPLETE once the result is recorded, and FAIL if it was given up. One whose
     process is gone lapses: at once if that was on this machine, and without a sign of life for a minute if on another.
 
     Args:
@@ -41,7 +41,7 @@ class Claims:
         self._worker = worker()
 
     def take(self, key: Key) -> bool:
-        """Claim a training; return False if another process has it."""
+        """Lease a training; return False if another process has it."""
         token = uuid.uuid4().hex
         attributes = {"key": list(key), "token": token, "worker": self._worker}
         with self._lock:
@@ -56,15 +56,15 @@ class Claims:
         return True
 
     def done(self, key: Key) -> None:
-        """Say that the result of a claimed training is recorded."""
+        """Say that the result of a leased training is recorded."""
         self._end(key, TrialState.COMPLETE)
 
     def give_up(self, key: Key) -> None:
-        """Leave a claimed training to others."""
+        """Leave a leased training to others."""
         self._end(key, TrialState.FAIL)
 
     def release(self) -> None:
-        """Give up what was claimed and is not done."""
+        """Give up what was leased and is not done."""
         for key in list(self._mine):
             self.give_up(key)
 
@@ -76,7 +76,7 @@ class Claims:
                 self._tell(own, state, value)
 
     def lapse(self) -> None:
-        """Give up the claims of processes that are gone."""
+        """Give up the leases of processes that are gone."""
         with self._lock:
             stale = set(self._storage._get_stale_trial_ids(self._study._study_id))
             for row in self._running():
