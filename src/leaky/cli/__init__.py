@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from leaky import stopping
 from leaky.cli.bench import bench
 from leaky.cli.check import check
 from leaky.cli.compare import compare
@@ -26,13 +27,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_INTERRUPTED = 130
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 well, 1 found, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     _prepare_streams()
+    stopping.say_at_the_end()
     code = 0
     try:
         # The arguments travel along for the report, which says how to repeat itself.
@@ -40,9 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()
     except typer.Exit as stop:
-        return stop.exit_code
+        code = stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        return _INTERRUPTED
+        code = stopping.INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe went away. Python would complain once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,7 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(error, "format_message"):
             return _complain(error.format_message())
         raise
-    return code
+    # By its version, typer itself returns this code.
+    return stopping.farewell() if code == stopping.INTERRUPTED else code
 
 
 def _prepare_streams() -> None:
@@ -68,6 +69,8 @@ def _prepare_streams() -> None:
 
 
 def _complain(text: str) -> int:
+    if stopping.asked():  # what fails after an interrupt may well fail of it
+        return stopping.farewell()
     if text:  # a bare `leaky` has shown its help already
         print(f"leaky: {plain(text)}", file=sys.stderr)
     return 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from leaky import stopping
 
 
 class ResultConsole(Console):
@@ -42,11 +43,16 @@ def study_place(study: str | None, output: Path, stem: str) -> str | Path:
     return place
 
 
-def say_stopped(study: str | Path) -> None:
-    """Say after Ctrl-C where finished trials are."""
-    if isinstance(study, str) or study.exists():
+def say_what_is_kept(study: str | Path) -> None:
+    """After an interrupt, say where finished trials are."""
+
+    def words() -> str:
+        if isinstance(study, Path) and not study.exists():
+            return "Stopped before the first trial; the same command begins again."
         where = study if isinstance(study, Path) else "the study"
-        print(f"Stopped. Finished trials are in {where}; the same command goes on from there.", file=sys.stderr)
+        return f"Stopped. Finished trials are in {where}; the same command goes on from there."
+
+    stopping.say_at_the_end(words)
 
 
 @contextmanager

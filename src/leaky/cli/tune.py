@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from leaky.cli.output import ResultConsole, check_output, messages, progress_bar, say_stopped, study_place
+from leaky.cli.output import ResultConsole, check_output, messages, progress_bar, say_what_is_kept, study_place
 
 
 def tune(
@@ -53,23 +53,20 @@ def tune(
     output = output or Path(f"{stem}.html")
     check_output(output, (".html",))
     place = study_place(study, output, stem)
-    try:
-        with messages(), redirect_stdout(sys.stderr), progress_bar("trainings") as progress:
-            tuning = run(
-                loaded,
-                tolerance=tolerance,
-                trials=trials,
-                seconds=None if time is None else 60 * time,
-                confirm=confirm,
-                epochs=epochs,
-                jobs=jobs,
-                engine=engine,
-                study=place,
-                progress=progress,
-            )
-    except KeyboardInterrupt:
-        say_stopped(place)
-        raise
+    say_what_is_kept(place)
+    with messages(), redirect_stdout(sys.stderr), progress_bar("trainings") as progress:
+        tuning = run(
+            loaded,
+            tolerance=tolerance,
+            trials=trials,
+            seconds=None if time is None else 60 * time,
+            confirm=confirm,
+            epochs=epochs,
+            jobs=jobs,
+            engine=engine,
+            study=place,
+            progress=progress,
+        )
     # A file's name may hold bytes that are no text.
     command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
     write_report(tuning, output, command=command)
