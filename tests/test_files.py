@@ -41,8 +41,10 @@ def test_failure_leaves_the_old_file(
     path = tmp_path / "report.html"
     path.write_text("old")
     monkeypatch.setattr(os, step, fail)
-    with pytest.raises(type(failure)):
+    with pytest.raises(type(failure)) as caught:
         write_atomically(path, "new")
+    if isinstance(failure, OSError):
+        assert str(caught.value) == f"[Errno 28] No space left on device: '{path}'"
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
