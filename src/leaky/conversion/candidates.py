@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from leaky.checkup.errors import CheckError
-from leaky.checkup.feeding import Feed
+from leaky.checkup.feeding import Feed, advised
 from leaky.conversion.errors import ConversionError
 from leaky.conversion.passes import Passes
 from leaky.conversion.result import Left
@@ -24,7 +24,7 @@ from leaky.torch.watch import Watch, undisturbed
 from leaky.torch.watch.names import cleaned
 from leaky.user_code import in_one_line
 
-_DOUBTFUL = "whether it is an activation shows only on data: give data="
+_DOUBTFUL = "whether it is an activation shows only on data, and none are given"
 
 
 @dataclass
@@ -140,15 +140,15 @@ class _Written:
             self._add(Candidate(Origin(module, attribute), kind, form, path, before, own))
         cls = classes.origin(module)
         slopes = dict(zip(classes.places(module), getattr(module, "leaky_slopes", ()), strict=True))
-        for place, slope in slopes.items():
-            self._call(module, path, place, slope)
-        known = {(place.function, place.index) for place in slopes}
-        for place in places.plain_places(cls):
-            if (place.function, place.index) not in known:
-                self._call(module, path, place, None)
-        for place in places.doubtful_places(cls):
-            if (place.function, place.index) not in known:
-                self._call(module, path, place, None, _DOUBTFUL)
+        converted = {(place.function, place.index): place for place in slopes}
+        written: list[tuple[Place, str | None]] = [(place, None) for place in places.plain_places(cls)]
+        written += [(place, _DOUBTFUL) for place in places.doubtful_places(cls)]
+        # In the order of the code, whatever is converted: names stay what they were.
+        for place, reason in written:
+            known = converted.pop((place.function, place.index), None)
+            self._call(module, path, known or place, slopes[known] if known else None, None if known else reason)
+        for place in converted.values():  # which only data had shown
+            self._call(module, path, place, slopes[place])
         for here in reached(cls).values():
             if here.source is None and here.names_rectifiers:
                 self._unseen(path, here.function.__qualname__, here.problem)
@@ -176,7 +176,8 @@ def _seen(root: nn.Module, batches: Passes) -> list[tuple[Site, Origin | None]]:
         with watch.watching():
             for number, batch in enumerate(batches):
                 call = feed(batch)
-                in_one_line(f"data: batch {number} failed", partial(call.on, root), CheckError)
+                with advised(batch):
+                    in_one_line(f"data: batch {number} failed", partial(call.on, root), CheckError)
                 samples += batch.samples
     if not samples:
         raise ConversionError("data: no samples; expected at least one")

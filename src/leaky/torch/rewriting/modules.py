@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from leaky.torch import LeakyReLU
 from leaky.torch.rewriting.reach import is_torchs, rectifier
+from leaky.torch.slopes import KeepsSlopes
 
 _SETTINGS = {
     *("negative_slope", "inplace", "of_threshold", "threshold", "value"),
@@ -46,9 +47,10 @@ class WarmLeakyReLU(LeakyReLU):
         return "LeakyReLU"
 
 
-class FrozenPReLU(nn.Module):
+class FrozenPReLU(KeepsSlopes):
     """A Leaky ReLU in the place of a PReLU: its slopes, one or one per channel, are a buffer of the parameter's name."""
 
+    leaky_frozen = True
     weight: Tensor
 
     def forward(self, input: Tensor) -> Tensor:

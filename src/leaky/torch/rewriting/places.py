@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import astuple, dataclass
+from typing import Any, Literal
 
 from leaky.torch.rewriting.reach import Reached, reached, rectifier
 
@@ -34,6 +34,11 @@ class Place:
     line: str
     #: place of the pre-activation among the arguments
     operand: int = 0
+
+    @property
+    def fields(self) -> list[Any]:
+        """Return what is written of it beside weights: its fields, plain and in order."""
+        return list(astuple(self))
 
     @property
     def call(self) -> str:
