@@ -206,7 +206,7 @@ class Own(nn.ReLU):
 def test_a_subclass_is_converted_only_when_asked() -> None:
     model = nn.Sequential(nn.Linear(3, 3), Own())
     (left,) = leaky.convert(model).left
-    assert left.reason == "a subclass of nn.ReLU: only when asked: subclasses=True"
+    assert left.reason == "a subclass of nn.ReLU: only when asked for (subclasses)"
     (change,) = leaky.convert(model, subclasses=True).changes
     assert change.after == "leaky_relu(0.01)"
 

@@ -165,7 +165,7 @@ class _Work:
             yield f"is {candidate.before} already"
         if candidate.how == "module":
             if modules.is_subclass(module) and not self._subclasses:
-                yield f"a subclass of {candidate.form}: only when asked: subclasses=True"
+                yield f"a subclass of {candidate.form}: only when asked for (subclasses)"
             if module._parameters.keys() - {"weight"} or module._modules:
                 yield "holds more than its activation"
         if candidate.how == "call":
