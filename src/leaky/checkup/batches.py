@@ -48,7 +48,7 @@ def batches(data: Any, batch_size: int | None = None) -> tuple[Iterator[Batch], 
             What is wrong with a single batch, or fails in the user's own loader, is raised in a line when it is reached.
     """
     batch_size = checked_size(batch_size, CheckError)
-    if _is_whole(data):
+    if is_whole(data):
         found, total = _split(_batch(data, "data"), batch_size)
         return _reached(found), total
     if hasattr(data, "to_numpy"):  # a table's iterator gives the names of its columns
@@ -99,7 +99,7 @@ def _is_array(value: Any) -> bool:
     return all(hasattr(value, name) for name in ("shape", "dtype", "__getitem__"))
 
 
-def _is_whole(data: Any) -> bool:
+def is_whole(data: Any) -> bool:
     """Return whether the data are all there, to be split, rather than an iterable of batches."""
     if isinstance(data, tuple | Mapping):
         parts = list(data.values() if isinstance(data, Mapping) else data)

@@ -24,7 +24,12 @@ def check(
         ),
     ],
     data: Annotated[
-        str, typer.Option("--data", "-d", help="A .npy, a .npz (x, y), a folder of .npy, or file.py:loader.")
+        str,
+        typer.Option(
+            "--data",
+            "-d",
+            help="A .npy, a .npz (x, y; or an array for each of several inputs, by its name), a folder of .npy, or file.py:loader.",
+        ),
     ],
     network: Annotated[
         str | None, typer.Option("--model", help="For weights: the network, as file.py:factory.")

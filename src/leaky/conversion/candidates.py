@@ -75,7 +75,10 @@ def found(root: nn.Module, batches: Passes | None) -> tuple[list[Candidate], lis
             if candidate.reason == _DOUBTFUL:
                 candidate.reason = None if site.judged else f"no activation: {site.note}"
                 candidate.origin = origin
-            candidate.kind, candidate.form = site.kind, site.form
+            if (
+                known is None or candidate.how != "module"
+            ):  # a PReLU that was frozen is a Leaky ReLU, however it is called
+                candidate.kind, candidate.form = site.kind, site.form
             if candidate.how != "module" and isinstance(site.slope, float):
                 candidate.before, candidate.slope = f"{site.kind}({site.slope:g})", site.slope
             candidate.sites.append(site.name)

@@ -106,7 +106,7 @@ def kind_of(module: nn.Module) -> tuple[str, str] | None:
     """Return the kind of a module that is a rectifier of PyTorch's or ours, and the name of PyTorch's class for it."""
     for cls, kind in _KINDS.items():
         if isinstance(module, cls):
-            form = f"nn.{cls.__name__}"
+            form = "a frozen PReLU" if cls is FrozenPReLU else f"nn.{cls.__name__}"
             if isinstance(module, nn.Threshold):
                 kind = "relu" if (module.threshold, module.value) == (0, 0) else kind
             elif isinstance(module, nn.Hardtanh):
@@ -124,11 +124,11 @@ def is_subclass(module: nn.Module) -> bool:
 def written(module: nn.Module) -> str:
     """Return the activation that a module is, with its slope."""
     kind, _ = kind_of(module) or ("", "")
-    if isinstance(module, nn.LeakyReLU | FrozenPReLU):
-        slope = module.negative_slope
-        return f"leaky_relu({slope:g})" if isinstance(slope, float | int) else "leaky_relu(one slope per channel)"
-    if isinstance(module, nn.PReLU):
-        return f"prelu({module.weight.item():g})" if module.weight.numel() == 1 else "prelu(one slope per channel)"
+    if isinstance(module, nn.LeakyReLU):
+        return f"leaky_relu({module.negative_slope:g})"
+    if isinstance(module, nn.PReLU | FrozenPReLU):
+        slopes: set[float] = set(module.weight.detach().float().tolist())
+        return f"{kind}({slopes.pop():g})" if len(slopes) == 1 else f"{kind}(one slope per channel)"
     return kind
 
 
