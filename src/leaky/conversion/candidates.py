@@ -17,13 +17,15 @@ from leaky.conversion.result import Left
 from leaky.conversion.selection import KINDS
 from leaky.evidence import Site
 from leaky.torch.rewriting import classes, modules, places
+from leaky.torch.rewriting.hidden import hidden
 from leaky.torch.rewriting.places import Place
-from leaky.torch.rewriting.reach import mentions_rectifiers, reached
+from leaky.torch.rewriting.reach import reached
 from leaky.torch.rewriting.recording import Origin, Recorder
 from leaky.torch.watch import Watch, undisturbed
 from leaky.torch.watch.names import cleaned
 from leaky.user_code import in_one_line
 
+_REPLACED = "its code was replaced on the module itself: what runs shows only on data, and none are given"
 _DOUBTFUL = "whether it is an activation shows only on data, and none are given"
 
 
@@ -72,7 +74,7 @@ def found(root: nn.Module, batches: Passes | None) -> tuple[list[Candidate], lis
                 continue
             known = written.candidates.pop(origin.key, None) or candidates.get(origin.key)
             candidate = candidates.setdefault(origin.key, known or _candidate(origin, site))
-            if candidate.reason == _DOUBTFUL:
+            if candidate.reason in (_DOUBTFUL, _REPLACED):
                 candidate.reason = None if site.judged else f"no activation: {site.note}"
                 candidate.origin = origin
             if (
@@ -86,7 +88,7 @@ def found(root: nn.Module, batches: Passes | None) -> tuple[list[Candidate], lis
         base = _name(candidate)
         candidate.sites.append(f"{base}[{names[base]}]" if names[base] else base)
         names[base] += 1
-        if batches is not None and candidate.reason == _DOUBTFUL:
+        if batches is not None and candidate.reason in (_DOUBTFUL, _REPLACED):
             candidate.reason = "no activation was seen there on the data"
         candidates[key] = candidate
     return list(candidates.values()), left, sites
@@ -105,6 +107,12 @@ def _candidate(origin: Origin, site: Site) -> Candidate:
     """Return a candidate that only data have shown."""
     reason = None if site.judged else f"no activation: {site.note}"
     return Candidate(origin, site.kind, site.form, site.module, site.kind, None, reason)
+
+
+def _method(cls: type, place: Place) -> str:
+    """Return what method of a class a place is in; "" for other functions."""
+    here = reached(cls).get(place.function)
+    return here.name if here is not None else ""
 
 
 class _Written:
@@ -146,21 +154,21 @@ class _Written:
         converted = {(place.function, place.index): place for place in slopes}
         written: list[tuple[Place, str | None]] = [(place, None) for place in places.plain_places(cls)]
         written += [(place, _DOUBTFUL) for place in places.doubtful_places(cls)]
+        replaced = classes.replaced(module)
+        written = [
+            (place, _REPLACED if "forward" in replaced or _method(cls, place) in replaced else reason)
+            for place, reason in written
+        ]
         # In the order of the code, whatever is converted: names stay what they were.
         for place, reason in written:
             known = converted.pop((place.function, place.index), None)
             self._call(module, path, known or place, slopes[known] if known else None, None if known else reason)
         for place in converted.values():  # which only data had shown
             self._call(module, path, place, slopes[place])
-        for here in reached(cls).values():
-            if here.source is None and here.names_rectifiers:
-                self._unseen(path, here.function.__qualname__, here.problem)
-        for name, value in vars(module).items():
-            if mentions_rectifiers(value):
-                self._unseen(path, f"{name}()", "a function that the module holds: what it calls is not seen")
-
-    def _unseen(self, path: str, form: str, reason: str) -> None:
-        self.unseen.append(Left(path or "the model", path, form, reason))
+        for form, reason in hidden(module):
+            # The hooks of the network itself run after its forward pass: data do not show them.
+            told = self.left if reason.startswith("a hook") and not path else self.unseen
+            told.append(Left(path or "the model", path, form, reason))
 
     def _call(self, module: nn.Module, path: str, place: Place, slope: float | None, reason: str | None = None) -> None:
         kind = "leaky_relu" if slope else place.kind

@@ -75,7 +75,8 @@ class FrozenPReLU(KeepsSlopes):
         return "LeakyReLU"
 
 
-_KINDS: dict[type[nn.Module], str] = {
+#: the rectifiers of PyTorch's, and ours, that are modules
+KINDS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
     nn.LeakyReLU: "leaky_relu",
     FrozenPReLU: "leaky_relu",
@@ -104,7 +105,7 @@ class OnlyAtZero:
 
 def kind_of(module: nn.Module) -> tuple[str, str] | None:
     """Return the kind of a module that is a rectifier of PyTorch's or ours, and the name of PyTorch's class for it."""
-    for cls, kind in _KINDS.items():
+    for cls, kind in KINDS.items():
         if isinstance(module, cls):
             form = "a frozen PReLU" if cls is FrozenPReLU else f"nn.{cls.__name__}"
             if isinstance(module, nn.Threshold):
@@ -118,7 +119,7 @@ def kind_of(module: nn.Module) -> tuple[str, str] | None:
 
 def is_subclass(module: nn.Module) -> bool:
     """Say whether a rectifier is of a class that its author made of PyTorch's, and may do something else."""
-    return type(module) not in (*_KINDS, LeakyReLU, WarmLeakyReLU)
+    return type(module) not in (*KINDS, LeakyReLU, WarmLeakyReLU)
 
 
 def written(module: nn.Module) -> str:
@@ -217,10 +218,20 @@ def hold(module: nn.Module, name: str, activation: nn.Module) -> None:
     if isinstance(held, functools.partial):
         activation.inplace = held.keywords.get("inplace", False)
     setattr(module, name, activation.train(module.training))
+    if getattr(module, name) is not activation:  # the class has something of that name, such as a cached property
+        vars(module)[name] = activation
 
 
-def mind_fused_paths(root: nn.Module) -> None:
+def keep_activations(root: nn.Module) -> None:
+    """Have the layers of decoders keep an activation that is a module: copied, or unpickled, they would get ReLU before it."""
+    for layer in root.modules():
+        if isinstance(layer, nn.TransformerDecoderLayer) and "activation" in layer._modules:
+            vars(layer)["activation"] = layer._modules["activation"]  # where alone it is looked for then
+
+
+def mind_transformers(root: nn.Module) -> None:
     """Keep transformers off PyTorch's fused path for ReLU while what was ReLU has a slope."""
+    keep_activations(root)
     for layer in root.modules():
         if isinstance(layer, nn.TransformerEncoderLayer):
             activation: Any = layer.activation

@@ -74,6 +74,8 @@ def place_of(here: Reached, node: ast.AST, kind: str, form: str, way: str, opera
 
 def _plain(here: Reached) -> Iterator[Place]:
     for node in here.nodes:
+        if node in here.outside:
+            continue
         around = here.parents.get(node)
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
             kind = None if isinstance(around, ast.Attribute) else rectifier(here.meaning(node))
@@ -108,7 +110,7 @@ def _number(node: ast.AST) -> float | None:
 def _doubtful(here: Reached) -> Iterator[Place]:
     for node in here.nodes:
         form = _maximum(node) or _mask(node)
-        if form is None:
+        if form is None or node in here.outside:
             continue
         if not isinstance(node, ast.Call):
             yield place_of(here, node, "relu", form, "product")

@@ -47,7 +47,8 @@ def restore(model: nn.Module, record: Record, tensors: Mapping[str, Tensor]) -> 
             work.convert_calls(path, slopes, record.places.get(path, []))
         else:
             work.convert(path, slopes)
-    modules.mind_fused_paths(model)
+    classes.rebind(model)
+    modules.mind_transformers(model)
     return listing([f"{text} in {counted(count, 'place')}" for text, count in work.made.items()])
 
 
