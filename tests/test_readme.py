@@ -64,44 +64,46 @@ def test_the_example_of_ones_own_network_works(tmp_path: Path) -> None:
     assert len(source.strip().splitlines()) <= 12
 
 
+def outcome(command: str, folder: Path, *, code: int) -> list[str]:
+    """Run a command of the README beside the network that it shows; return the lines that it prints, on both streams."""
+    (source,) = (block for block in blocks("python") if "def network" in block)
+    (folder / "net.py").write_text(source)
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+    assert done.returncode == code, done.stderr
+    return [line.rstrip() for line in (done.stderr + done.stdout).splitlines()]
+
+
+def line_of(verb: str) -> str:
+    (command,) = (line for line in "".join(blocks("sh")).splitlines() if line.startswith(f"leaky {verb}"))
+    return command
+
+
+def printed(beginning: str) -> list[str]:
+    (block,) = (block for block in blocks("text") if block.startswith(beginning))
+    return block.splitlines()
+
+
 def test_the_check_prints_what_it_says(tmp_path: Path) -> None:
-    (source,) = (block for block in blocks("python") if "def network" in block)
-    (tmp_path / "net.py").write_text(source)
-    (command,) = (line for line in "".join(blocks("sh")).splitlines() if line.startswith("leaky check"))
-    done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(command)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env={**os.environ, "COLUMNS": "80"},
-    )
-    assert done.returncode == 1, done.stderr
-    (printed,) = (block for block in blocks("text") if block.startswith("site units"))
-    shown = [line.rstrip() for line in done.stdout.splitlines()]
-    beginning, end = printed.splitlines(), ["Report: report.html"]
-    assert shown[: len(beginning)] == beginning
-    assert shown[-1:] == end
+    shown, expected = outcome(line_of("check"), tmp_path, code=1), printed("site units")
+    assert shown[: len(expected)] == expected
+    assert shown[-1:] == ["Report: report.html"]
 
 
-def test_the_conversion_prints_what_it_says(tmp_path: Path) -> None:
-    (source,) = (block for block in blocks("python") if "def network" in block)
-    (tmp_path / "net.py").write_text(source)
-    (command,) = (line for line in "".join(blocks("sh")).splitlines() if line.startswith("leaky convert"))
-    done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(command)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env={**os.environ, "COLUMNS": "80"},
-    )
-    assert done.returncode == 0, done.stderr
+def test_the_conversion_prints_what_it_says_and_so_does_the_check_of_it(tmp_path: Path) -> None:
+    shown = outcome(line_of("convert"), tmp_path, code=0)
     assert (tmp_path / "cured.pt").exists()
-    (printed,) = (block for block in blocks("text") if block.startswith("site was"))
-    assert [line.rstrip() for line in done.stdout.splitlines()] == printed.splitlines()
+    assert shown == printed("site was")
+    (command,) = (line.strip() for line in shown if line.startswith("  leaky check"))
+    expected = printed("cured.pt: ")
+    assert outcome(command, tmp_path, code=0)[: len(expected)] == expected
 
 
 def test_the_network_that_does_not_learn_is_cured(tmp_path: Path) -> None:
