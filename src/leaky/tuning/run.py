@@ -43,6 +43,7 @@ def tune(
     trials: int = 200,
     seconds: float | None = None,
     confirm: bool = True,
+    first_seed: int = 0,
     epochs: int | None = None,
     jobs: int | None = None,
     engine: str = "loky",
@@ -61,6 +62,7 @@ def tune(
         trials: it ends after so many trainings in any case (not counting those that confirm, of which there are 40).
         seconds: and after so long, with the trainings that are finished then.
         confirm: train the slope found, 0.01, ReLU and PReLU on ten fresh seeds.
+        first_seed: of the search's trainings, from 0 to 899,999: with another one it is repeated on others.
         epochs: instead of the task's own number.
         jobs: trainings at a time, each in a process of one thread; by default as many as cores.
         engine: where they run, see :func:`leaky.compare`.
@@ -74,10 +76,10 @@ def tune(
             study cannot be used.
         ValueError: a number is out of range.
     """
-    _check_numbers(tolerance, trials, seconds, jobs)
+    _check_numbers(tolerance, trials, seconds, first_seed, jobs)
     loaded = load_task(task, epochs)
     inner = loaded.for_choosing()
-    search = Search(inner.epochs, tolerance, trials)
+    search = Search(inner.epochs, tolerance, trials, first_seed)
     deadline = None if seconds is None else time.monotonic() + seconds
     with Engine(inner, jobs, engine) as trainers:
         runner = _Runner(inner, trainers, study, progress or (lambda done, total: None), trials)
@@ -156,12 +158,14 @@ def _ended(search: Search, tolerance: float, done: int, most: int) -> str:
     )
 
 
-def _check_numbers(tolerance: float, trials: int, seconds: float | None, jobs: int | None) -> None:
+def _check_numbers(tolerance: float, trials: int, seconds: float | None, first_seed: int, jobs: int | None) -> None:
     if not 0 < tolerance < float("inf"):
         raise ValueError(f"tolerance: {tolerance!r}; expected a number above 0")
     if isinstance(trials, bool) or not isinstance(trials, int) or trials < 11:
         raise ValueError(f"trials: {trials!r}; expected a whole number of at least 11, which the first round takes")
     if seconds is not None and not seconds > 0:
         raise ValueError(f"seconds: {seconds!r}; expected a number above 0")
+    if isinstance(first_seed, bool) or not isinstance(first_seed, int) or not 0 <= first_seed < 900_000:
+        raise ValueError(f"first_seed: {first_seed!r}; expected a whole number from 0 to 899,999")
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: {jobs}; expected at least 1")
