@@ -25,7 +25,7 @@ from leaky.trials import (
     suits,
 )
 from leaky.tuning.result import Tuning
-from leaky.tuning.search import Key, Round, Search
+from leaky.tuning.search import LEARNED, Key, Round, Search
 
 #: seeds on which the answer is confirmed: ones that no search comes to
 _FRESH = range(1_000_000, 1_000_010)
@@ -79,7 +79,7 @@ def tune(
     _check_numbers(tolerance, trials, seconds, first_seed, jobs)
     loaded = load_task(task, epochs)
     inner = loaded.for_choosing()
-    search = Search(inner.epochs, tolerance, trials, first_seed)
+    search = Search(inner.epochs, tolerance, trials, first_seed, learns=suits(inner, LEARNED))
     deadline = None if seconds is None else time.monotonic() + seconds
     with Engine(inner, jobs, engine) as trainers:
         runner = _Runner(inner, trainers, study, progress or (lambda done, total: None), trials)

@@ -59,12 +59,14 @@ class Search:
         tolerance: the search ends when the slope found loses at most this against the best, with 95 % certainty.
         trials: the search ends when so many trainings are done.
         first_seed: of the trainings; they take this one and those that follow.
+        learns: whether the network can be had with PReLU, whose slopes are tried too.
     """
 
     epochs: int
     tolerance: float
     trials: int
     first_seed: int = 0
+    learns: bool = True
     rounds: list[Round] = field(default_factory=list)
     curve: Curve | None = None
     #: slopes that are tried no more, each with the reason
@@ -73,8 +75,9 @@ class Search:
     def advance(self, finished: Mapping[Key, Trial]) -> Round | None:
         """Return the round that is not finished yet, or None if the search has its answer."""
         if not self.rounds:
-            first = [(_leaky(slope), seed) for seed in self._unused({}) for slope in START]
-            self.rounds.append(Round(((LEARNED, self.first_seed), *first)[: self.trials]))
+            first = [(LEARNED, self.first_seed)] if self.learns else []
+            first += [(_leaky(slope), seed) for seed in self._unused({}) for slope in START]
+            self.rounds.append(Round(tuple(first[: self.trials])))
         while all((str(arm), seed) in finished for arm, seed in self.rounds[-1].wanted):
             done = {key: finished[key] for key in self.keys}
             following = self._next(done)
@@ -105,7 +108,8 @@ class Search:
 
     def _new(self, done: Mapping[Key, Trial], scores: Mapping[float, Mapping[int, float]]) -> Iterator[float]:
         """Yield slopes that were not tried yet: once the one that PReLU has learned, and what optuna proposes."""
-        if len(self.rounds) == 1 and (learned := done[str(LEARNED), self.first_seed].slopes):
+        learned = done[str(LEARNED), self.first_seed].slopes if self.learns and len(self.rounds) == 1 else ()
+        if learned:
             yield _rounded(min(max(median(learned), _LEAST), _MOST))
         with _optuna_quiet():
             sampler = optuna.samplers.GPSampler(seed=self.first_seed + len(self.rounds), n_startup_trials=0)
