@@ -25,8 +25,8 @@ START = (0.01, 0.1, 1 / 5.5, 0.2, 0.3)
 #: learns its slopes, once, and they are tried too (He et al. 2015)
 LEARNED = Activation("prelu")
 
-# The slopes that are searched. Beyond 1 it is no leak, and 0 is ReLU, against which the answer is confirmed.
-_LEAST, _MOST = 0.001, 1.0
+#: the slopes that are searched; beyond 1 it is no leak, and 0 is ReLU, against which the answer is confirmed
+LEAST, MOST = 0.001, 1.0
 
 # Seeds added to a slope at a time, and slopes deepened in a round.
 _SEEDS, _DEEPENED = 2, 2
@@ -110,16 +110,16 @@ class Search:
         """Yield slopes that were not tried yet: once the one that PReLU has learned, and what optuna proposes."""
         learned = done[str(LEARNED), self.first_seed].slopes if self.learns and len(self.rounds) == 1 else ()
         if learned:
-            yield _rounded(min(max(median(learned), _LEAST), _MOST))
-        with _optuna_quiet():
+            yield rounded(min(max(median(learned), LEAST), MOST))
+        with optuna_quiet():
             sampler = optuna.samplers.GPSampler(seed=self.first_seed + len(self.rounds), n_startup_trials=0)
             study = optuna.create_study(direction="maximize", sampler=sampler)
-            distribution: dict[str, BaseDistribution] = {"root": FloatDistribution(_LEAST**0.5, _MOST**0.5)}
+            distribution: dict[str, BaseDistribution] = {"root": FloatDistribution(LEAST**0.5, MOST**0.5)}
             slopes, values = centred(scores)
             for slope in scores:
                 value = float(values[slopes == slope].mean())
                 study.add_trial(create_trial(params={"root": slope**0.5}, distributions=distribution, value=value))
-            yield _rounded(study.ask(distribution).params["root"] ** 2)
+            yield rounded(study.ask(distribution).params["root"] ** 2)
 
     def _unused(self, by_seed: Mapping[int, float]) -> list[int]:
         """Return the next seeds of a slope: all slopes take the same ones, in the same order, and so are paired."""
@@ -128,7 +128,7 @@ class Search:
 
     def _drop(self, scores: Mapping[float, Mapping[int, float]], best: float) -> None:
         """Give up slopes that are worse than the best one on the same seeds, by Wilcoxon's signed-rank test."""
-        with _optuna_quiet():
+        with optuna_quiet():
             study = optuna.create_study(direction="maximize")
             study.add_trial(create_trial(value=mean(scores[best].values()), intermediate_values=dict(scores[best])))
             pruner = optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=_FEWEST_PAIRS)
@@ -174,7 +174,8 @@ def _leaky(slope: float) -> Activation:
     return Activation("leaky_relu", (slope,))
 
 
-def _rounded(slope: float) -> float:
+def rounded(slope: float) -> float:
+    """Return a slope in the two digits that are said of it."""
     return float(f"{slope:.2g}")
 
 
@@ -183,7 +184,8 @@ def _upper(curve: Curve, slope: float) -> float:
 
 
 @contextmanager
-def _optuna_quiet() -> Iterator[None]:
+def optuna_quiet() -> Iterator[None]:
+    """Keep optuna's log and its experiments to themselves meanwhile."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.CRITICAL)
     try:
