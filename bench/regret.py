@@ -11,7 +11,7 @@ tuning's own and the test data: the seeds that made a slope the best of the grid
 one tuning loses is thus independent of what another loses, and the interval is Student's t over the tunings.
 
 Cost is counted in epochs, those of trainings that were given up included; and in seconds of training on one thread (steps
-times their median time, as recorded), to which those are added that the search itself takes. Of a tuning without its
+times their median time, as recorded), to which the processor time is added that the search itself takes. Of a tuning without its
 confirmation, since the grid has none. Trainings that are in the study are not run again.
 """
 
@@ -74,10 +74,10 @@ class Bench:
             )
 
         tuning = tune()
-        start = time.perf_counter()
+        start = time.process_time()
         tune()  # nothing is left to train: what this takes, the search takes
         took = cost(self.task.for_choosing(), tuning.trials)
-        return tuning, Cost(took.epochs, took.seconds + time.perf_counter() - start)
+        return tuning, Cost(took.epochs, took.seconds + time.process_time() - start)
 
     def regret(self, best: float, tuned: float, number: int) -> float:
         """Return what a tuned slope loses against the best, on seeds of this number's own."""

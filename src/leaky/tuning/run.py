@@ -75,7 +75,7 @@ def tune(
         study: an SQLite file or the URL of a database, see :func:`leaky.compare`. With it, the same call goes on where an
             earlier one was stopped, and comes to the same answer; calls at the same time share the trainings, and come to
             it together.
-        progress: called with the trainings finished and, where it is known, how many there will be.
+        progress: called with the trainings finished, and how many there will be at most.
 
     Raises:
         TaskError: a :class:`ValueError`; the task cannot be loaded or trained, no slope trains without diverging, or the
@@ -160,6 +160,7 @@ class _Runner:
         """Run what is missing of a round; return False if the time was up before it was finished."""
         self._marks |= {str(arm): rehearse(self._task, arm) for arm, _ in wanted.wanted if str(arm) not in self._marks}
         self.finished = self._study.finished()
+        self._progress(len(self.finished), self._most)
         pending = [(arm, seed) for arm, seed in wanted.wanted if (str(arm), seed) not in self.finished]
         with closing(complete(self._engine, self._study, pending, wanted.floor)) as running:
             for trial in running:
