@@ -1,0 +1,120 @@
+"""What pages take from the code, so that each fact stands in one place: a Sphinx extension.
+
+A fence ``{made} KIND ARGUMENT`` becomes Markdown before the page is parsed:
+
+- ``{made} options VERB``: the arguments and options of ``leaky VERB``;
+- ``{made} rules``: what ``leaky check`` looks for, and what to do about it;
+- ``{made} modules PART``: each module of that part of the package in its own first sentence, or, for ``core``, each C++ file.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+
+ROOT = Path(__file__).parents[1]
+PACKAGE, CORE = ROOT / "src" / "leaky", ROOT / "src" / "core"
+
+
+def options(verb: str) -> str:
+    """Return the arguments and options of a command, with what its ``--help`` says."""
+    import typer.main
+
+    from leaky.cli import app
+
+    command: Any = typer.main.get_command(app)
+    lines = []
+    for parameter in command.commands[verb].params:
+        names = ", ".join(f"`{name}`" for name in parameter.opts) if parameter.opts[0].startswith("-") else ""
+        names = names or f"`{parameter.name.upper()}`"
+        if parameter.secondary_opts:
+            names += f" or `{parameter.secondary_opts[0]}`"
+        lines.append(f"{names}\n: {_escaped(parameter.help)}{_default(parameter)}\n")
+    return "\n".join(lines)
+
+
+def _default(parameter: Any) -> str:
+    told = parameter.default in (None, False, True) or callable(parameter.default) or "(default:" in parameter.help
+    return "" if told or parameter.required or not parameter.opts[0].startswith("-") else f" (default: {parameter.default})"
+
+
+def rules(_: str) -> str:
+    """Return a section for each rule: what is found, and what to do."""
+    from leaky.checkup.rules import RULES
+
+    parts = []
+    for rule in sorted(RULES, key=lambda rule: rule.code):
+        what = " ".join((type(rule).__doc__ or "").partition("\n\n")[0].split())
+        title = f"({rule.code.lower()})=\n### {rule.code}: {rule.title}"
+        parts.append(f"{title}\n\n{_escaped(what)}\n\n**What to do.** {_escaped(rule.remedy)}\n")
+    return "\n".join(parts)
+
+
+def modules(part: str) -> str:
+    """Return a list of the modules of a part of the package, each with what it says of itself."""
+    return "\n".join(f"`{name}`\n: {sentence}\n" for name, sentence in outline(part))
+
+
+def outline(part: str) -> Iterator[tuple[str, str]]:
+    """Yield each module of a part, by its path, with the first sentence of its docstring or of its first comment.
+
+    Args:
+        part: ``core``; ``.`` for the modules of ``leaky`` itself; or the name of a folder in it.
+    """
+    if part == "core":
+        yield from _core()
+        return
+    files = PACKAGE.glob("*.py") if part == "." else (PACKAGE / part).rglob("*.py")
+    for path in sorted(files, key=lambda path: (path.parent, path.name)):
+        text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        yield path.relative_to(PACKAGE).as_posix(), _first(text)
+
+
+def _core() -> Iterator[tuple[str, str]]:
+    files = sorted(path for path in CORE.iterdir() if path.suffix in (".h", ".cpp"))
+    for stem in dict.fromkeys(path.stem for path in files):
+        names = [path.name for path in files if path.stem == stem]
+        comments = [_comment((CORE / name).read_text("utf-8")) for name in sorted(names, reverse=True)]  # the header's first
+        yield ", ".join(names), _first(next(filter(None, comments), ""))
+
+
+def _comment(text: str) -> str:
+    beginning = re.match(r"(//.*\n)+", text)
+    return re.sub(r"^// ?", "", beginning[0], flags=re.MULTILINE) if beginning else ""
+
+
+def _first(text: str) -> str:
+    return " ".join(text.split("\n\n")[0].split())
+
+
+def _escaped(text: str) -> str:
+    """Return the text with nothing in it that Markdown would take for markup."""
+    return re.sub(r"([\\*_\[\]<>$~^])", r"\\\1", text)
+
+
+MAKERS: dict[str, Callable[[str], str]] = {"options": options, "rules": rules, "modules": modules}
+
+
+def _make(_app: Any, _page: str, source: list[str]) -> None:
+    source[0] = re.sub(
+        r"^```\{made\} (\w+) ?(\S*)\n```$", lambda made: MAKERS[made[1]](made[2]), source[0], flags=re.MULTILINE
+    )
+
+
+def _adapt_pictures(_app: Any, tree: nodes.document) -> None:
+    """Let SVG pictures follow the page into the dark by themselves: the theme would put a white sheet under them."""
+    for image in tree.findall(nodes.image):
+        if image["uri"].endswith(".svg"):
+            image["classes"].append("dark-light")
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Tell Sphinx."""
+    app.connect("source-read", _make)
+    app.connect("doctree-read", _adapt_pictures)
+    return {"parallel_read_safe": True}
