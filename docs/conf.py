@@ -11,7 +11,7 @@ project = "leaky"
 copyright = "the authors of leaky"
 version = release = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "made"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "making"]
 exclude_patterns = ["_build"]
 highlight_language = "none"
 
@@ -27,7 +27,7 @@ napoleon_numpy_docstring = False
 toc_object_entries = False
 
 # Types of others: their documentation is not asked for, so that pages build without a network.
-nitpick_ignore_regex = [(r"py:.*", r"(?!leaky).*"), (r"py:.*", r"leaky\..*\b[A-Z]\w*")]
+nitpick_ignore_regex = [(r"py:.*", r"(?!leaky).*")]
 linkcheck_timeout = 20
 
 html_theme = "pydata_sphinx_theme"

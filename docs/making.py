@@ -106,6 +106,15 @@ def _make(_app: Any, _page: str, source: list[str]) -> None:
     )
 
 
+def _draw(_app: Any) -> None:
+    """Draw the pictures that need no measuring, where the pages look for them."""
+    from leaky.report import function_figure, save
+
+    folder = ROOT / "docs" / "made"
+    folder.mkdir(exist_ok=True)
+    save(function_figure(0.05), folder / "leaky-relu.svg")
+
+
 def _adapt_pictures(_app: Any, tree: nodes.document) -> None:
     """Let SVG pictures follow the page into the dark by themselves: the theme would put a white sheet under them."""
     for image in tree.findall(nodes.image):
@@ -115,6 +124,7 @@ def _adapt_pictures(_app: Any, tree: nodes.document) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     """Tell Sphinx."""
+    app.connect("builder-inited", _draw)
     app.connect("source-read", _make)
     app.connect("doctree-read", _adapt_pictures)
     return {"parallel_read_safe": True}
