@@ -27,20 +27,31 @@ napoleon_numpy_docstring = False
 toc_object_entries = False
 
 # Types of others: their documentation is not asked for, so that pages build without a network.
+nitpick_ignore = [
+    # not for users, though signatures name them
+    ("py:class", "leaky.checkup.rules.rule.Rule"),
+    ("py:class", "leaky.conversion.selection.Selection"),
+    ("py:class", "leaky.evidence._Counted"),
+    ("py:class", "leaky.evidence.Batch"),
+    ("py:class", "leaky.torch.slopes.KeepsSlopes"),
+    ("py:func", "leaky.torch.watch.watch"),
+]
 nitpick_ignore_regex = [(r"py:.*", r"(?!leaky).*")]
 linkcheck_timeout = 20
 
 html_theme = "pydata_sphinx_theme"
 html_title = "leaky"
+templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["leaky.css"]
+html_sidebars = {"**": ["all-pages.html"]}
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {
+    "navbar_center": [],
     "navbar_end": ["theme-switcher"],
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "header_links_before_dropdown": 7,
 }

@@ -4,7 +4,7 @@ A fence ``{made} KIND ARGUMENT`` becomes Markdown before the page is parsed:
 
 - ``{made} options VERB``: the arguments and options of ``leaky VERB``;
 - ``{made} rules``: what ``leaky check`` looks for, and what to do about it;
-- ``{made} modules PART``: each module of that part of the package in its own first sentence, or, for ``core``, each C++ file.
+- ``{made} modules``: each file of the core and of the package in its own first sentence.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx.ext.napoleon import GoogleDocstring
 
 ROOT = Path(__file__).parents[1]
 PACKAGE, CORE = ROOT / "src" / "leaky", ROOT / "src" / "core"
@@ -40,7 +41,11 @@ def options(verb: str) -> str:
 
 def _default(parameter: Any) -> str:
     told = parameter.default in (None, False, True) or callable(parameter.default) or "(default:" in parameter.help
-    return "" if told or parameter.required or not parameter.opts[0].startswith("-") else f" (default: {parameter.default})"
+    return (
+        ""
+        if told or parameter.required or not parameter.opts[0].startswith("-")
+        else f" (default: {parameter.default})"
+    )
 
 
 def rules(_: str) -> str:
@@ -55,31 +60,29 @@ def rules(_: str) -> str:
     return "\n".join(parts)
 
 
-def modules(part: str) -> str:
-    """Return a list of the modules of a part of the package, each with what it says of itself."""
-    return "\n".join(f"`{name}`\n: {sentence}\n" for name, sentence in outline(part))
+def modules(_: str) -> str:
+    """Return a section for the core and for each folder of the package, with each file in its own first sentence."""
+    return "\n".join(
+        f"## {folder}\n\n" + "\n".join(f"`{name}`\n: {sentence}\n" for name, sentence in files)
+        for folder, files in outline().items()
+    )
 
 
-def outline(part: str) -> Iterator[tuple[str, str]]:
-    """Yield each module of a part, by its path, with the first sentence of its docstring or of its first comment.
-
-    Args:
-        part: ``core``; ``.`` for the modules of ``leaky`` itself; or the name of a folder in it.
-    """
-    if part == "core":
-        yield from _core()
-        return
-    files = PACKAGE.glob("*.py") if part == "." else (PACKAGE / part).rglob("*.py")
-    for path in sorted(files, key=lambda path: (path.parent, path.name)):
+def outline() -> dict[str, list[tuple[str, str]]]:
+    """Return, by folder, each file with the first sentence of its docstring, or, in C++, of its first comment."""
+    found = {"src/core": list(_core()), "src/leaky": []}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        folder, _, name = path.relative_to(PACKAGE).as_posix().rpartition("/")
         text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
-        yield path.relative_to(PACKAGE).as_posix(), _first(text)
+        found.setdefault("/".join(filter(None, ("src/leaky", folder))), []).append((name, _first(text)))
+    return found
 
 
 def _core() -> Iterator[tuple[str, str]]:
     files = sorted(path for path in CORE.iterdir() if path.suffix in (".h", ".cpp"))
     for stem in dict.fromkeys(path.stem for path in files):
-        names = [path.name for path in files if path.stem == stem]
-        comments = [_comment((CORE / name).read_text("utf-8")) for name in sorted(names, reverse=True)]  # the header's first
+        names = [path.name for path in reversed(files) if path.stem == stem]  # the header first
+        comments = [_comment((CORE / name).read_text("utf-8")) for name in names]
         yield ", ".join(names), _first(next(filter(None, comments), ""))
 
 
@@ -89,7 +92,8 @@ def _comment(text: str) -> str:
 
 
 def _first(text: str) -> str:
-    return " ".join(text.split("\n\n")[0].split())
+    """Return the first sentence."""
+    return re.split(r"(?<=[.?!]) (?=[A-Z])", " ".join(text.split("\n\n")[0].split()))[0]
 
 
 def _escaped(text: str) -> str:
@@ -124,6 +128,8 @@ def _adapt_pictures(_app: Any, tree: nodes.document) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     """Tell Sphinx."""
+    # The comment at an attribute is text, also where it has a colon; before that napoleon expects a type.
+    GoogleDocstring._parse_attribute_docstring = lambda docstring: docstring._consume_to_end()
     app.connect("builder-inited", _draw)
     app.connect("source-read", _make)
     app.connect("doctree-read", _adapt_pictures)

@@ -47,7 +47,9 @@ def check(page: Path) -> str:
 
 def runs(page: Path) -> bool:
     found = pages.blocks(page.read_text("utf-8"))
-    return any(b.language == "python" or any(not pages.not_run(c, quick=True) for c in pages.commands(b)) for b in found)
+    return any(
+        b.language == "python" or any(not pages.not_run(c, quick=True) for c in pages.commands(b)) for b in found
+    )
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if runs(page)], ids=name)
@@ -89,7 +91,9 @@ def test_every_file_is_used() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_within_the_project_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r'\]\((?!https?:|#)([^)#]+)[^)]*\)|src(?:set)?="(?!https?:)([^"]+)"', page.read_text("utf-8")):
+    for target in re.findall(
+        r'\]\((?!https?:|#)([^)#]+)[^)]*\)|src(?:set)?="(?!https?:)([^"]+)"', page.read_text("utf-8")
+    ):
         path = next(filter(None, target))
         assert (page.parent / path).exists(), path
 
@@ -184,7 +188,9 @@ def test_outputs_are_told_apart(printed: str, shown: str, complaint: bool) -> No
 
 
 def test_a_quick_run_has_the_labels_of_a_full_one() -> None:
-    shown = "digits: 10 seeds, test scores\narm  accuracy, % − relu\nrelu   86.8 ± 4.0   12.4 baseline\ntanh  88.3 ± 2.3\n"
+    shown = (
+        "digits: 10 seeds, test scores\narm  accuracy, % − relu\nrelu   86.8 ± 4.0   12.4 baseline\ntanh  88.3 ± 2.3\n"
+    )
     assert pages.labels(shown) == ["digits:", "relu", "tanh"]
     assert pages.unlike(shown.replace("86.8", "70.0").replace("10 seeds", "2 seeds"), shown) == ""
     assert "tanh" in pages.unlike(shown.replace("tanh", "elu"), shown)
