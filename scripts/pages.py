@@ -292,8 +292,12 @@ def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     complaints = []
     for path in given.pages:
+        before = set(sys.modules)
         with tempfile.TemporaryDirectory() as folder:
             complaints += Page(path.absolute(), Path(folder), quick=given.check).run()
+            for name in set(sys.modules) - before:  # the next page may have another file of that name
+                if (getattr(sys.modules[name], "__file__", None) or "").startswith(folder):
+                    del sys.modules[name]
     print(*complaints, sep="\n\n", end="\n" if complaints else "")
     return 1 if complaints else 0
 

@@ -72,7 +72,7 @@ def test_every_module_is_on_the_architecture_page_and_none_that_does_not_exist(b
 
 def test_every_module_says_what_it_is_for_in_one_sentence_of_its_own() -> None:
     said = [(f"{folder}/{name}", said) for folder, files in making().outline().items() for name, said in files]
-    assert [name for name, sentence in said if not 10 < len(sentence) <= 160 or sentence[-1] not in ".:?!"] == []
+    assert [name for name, sentence in said if not 10 < len(sentence) <= 250 or sentence[-1] not in ".:?!"] == []
     assert len({sentence for _, sentence in said}) == len(said)
 
 

@@ -33,6 +33,10 @@ def _script() -> ModuleType:
 pages = _script()
 
 
+def test_all_pages_are_looked_at() -> None:
+    assert {page.parent for page in PAGES} == {ROOT, ROOT / "docs", ROOT / "docs" / "commands"}
+
+
 def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
