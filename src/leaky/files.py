@@ -54,5 +54,5 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
             # The name the caller knows, not that of the temporary file.
             error.filename = os.fspath(path)
-            del error.filename2  # even None would be shown
+            del error.filename2  # as None it would be written: 'a' -> None
         raise
