@@ -14,7 +14,6 @@ version = release = tomllib.loads((HERE.parent / "pyproject.toml").read_text("ut
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "making"]
 exclude_patterns = ["_build"]
 highlight_language = "none"
-smartquotes_action = "qe"  # two dashes begin an option
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -22,7 +21,7 @@ myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "show-inheritance": False}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_type_aliases = {name: name for name in ("ArrayLike", "NDArray", "Factory", "Inputs", "Progress", "Sites", "TaskSource")}
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 autoclass_content = "class"
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False

@@ -98,8 +98,8 @@ def _first(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return the text with nothing in it that Markdown would take for markup."""
-    return re.sub(r"([\\*_\[\]<>$~^])", r"\\\1", text)
+    """Return the text with nothing in it that Markdown would take for markup, and options as code."""
+    return re.sub(r"(?<![\w`-])--[\w-]+", r"`\g<0>`", re.sub(r"([\\*_\[\]<>$~^])", r"\\\1", text))
 
 
 MAKERS: dict[str, Callable[[str], str]] = {"options": options, "rules": rules, "modules": modules}
