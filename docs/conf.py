@@ -21,6 +21,7 @@ myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "show-inheritance": False}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 autoclass_content = "class"
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False

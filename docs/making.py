@@ -81,9 +81,10 @@ def outline() -> dict[str, list[tuple[str, str]]]:
 def _core() -> Iterator[tuple[str, str]]:
     files = sorted(path for path in CORE.iterdir() if path.suffix in (".h", ".cpp"))
     for stem in dict.fromkeys(path.stem for path in files):
-        names = [path.name for path in reversed(files) if path.stem == stem]  # the header first
-        comments = [_comment((CORE / name).read_text("utf-8")) for name in names]
-        yield ", ".join(names), _first(next(filter(None, comments), ""))
+        said = {path.name: _first(_comment(path.read_text("utf-8"))) for path in files if path.stem == stem}
+        if not all(said.values()):  # then the header speaks for both
+            said = {", ".join(reversed(said)): "".join(said.values())}
+        yield from said.items()
 
 
 def _comment(text: str) -> str:
@@ -93,12 +94,12 @@ def _comment(text: str) -> str:
 
 def _first(text: str) -> str:
     """Return the first sentence."""
-    return re.split(r"(?<=[.?!]) (?=[A-Z])", " ".join(text.split("\n\n")[0].split()))[0]
+    return re.split(r"(?<=[a-z)][.?!])(?<! al\.) ", " ".join(text.split("\n\n")[0].split()))[0]
 
 
 def _escaped(text: str) -> str:
-    """Return the text with nothing in it that Markdown would take for markup."""
-    return re.sub(r"([\\*_\[\]<>$~^])", r"\\\1", text)
+    """Return the text with nothing in it that Markdown would take for markup, and options as code."""
+    return re.sub(r"(?<![\w`-])--[\w-]+", r"`\g<0>`", re.sub(r"([\\*_\[\]<>$~^])", r"\\\1", text))
 
 
 MAKERS: dict[str, Callable[[str], str]] = {"options": options, "rules": rules, "modules": modules}
