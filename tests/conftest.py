@@ -151,7 +151,7 @@ def tuned() -> Callable[..., Any]:
             "trials": trials,
             "dropped": {},
             "tolerance": tolerance,
-            "ended": "and did",
+            "ended": "the tolerance was reached",
             "confirmation": None,
         }
         return Tuning(**{**known, **changes})

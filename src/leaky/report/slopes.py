@@ -36,13 +36,14 @@ def score_over_slope(tuning: Tuning) -> Figure:
     axes.axvline(tuning.slope**0.5, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     low, high = (end**0.5 for end in tuning.as_good)
     axes.plot([low, high], [0.02, 0.02], color=INK, linewidth=3, transform=axes.get_xaxis_transform(), clip_on=False)
+    side, offset = ("left", 5) if tuning.slope < 0.25 else ("right", -5)  # of the dashed line, where there is room
     axes.annotate(
         "as good",
-        ((low + high) / 2, 0.02),
+        (tuning.slope**0.5, 0.02),
         xycoords=axes.get_xaxis_transform(),
-        xytext=(0, 5),
+        xytext=(offset, 5),
         textcoords="offset points",
-        ha="center",
+        ha=side,
         size=SMALL,
         color=MUTED,
     )
