@@ -63,12 +63,16 @@ class Study:
         self._fingerprints = fingerprints
         self._opened: optuna.Study | None = None
         self._leases: Leases | None = None
+        self._read: dict[tuple[str, int], Trial] = {}
         if self._file is not None:
             _check(self._file)
 
     def finished(self) -> dict[tuple[str, int], Trial]:
         """Return the finished trials by activation and seed."""
-        return {key: Trial.from_dict(attributes["trial"]) for key, attributes in self._known().items()}
+        for key, attributes in self._known().items():
+            if key not in self._read:  # a search looks after every round
+                self._read[key] = Trial.from_dict(attributes["trial"])
+        return dict(self._read)
 
     def others(self) -> int:
         """Return how many trials of these activations are of another recipe, network or version."""
