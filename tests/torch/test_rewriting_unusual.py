@@ -126,3 +126,11 @@ def test_methods_are_bound_anew_at_each_conversion() -> None:
     model = leaky.convert(model, 0.3).model
     expected = 4 * torch.nn.functional.leaky_relu(model.layer(X), 0.3)
     torch.testing.assert_close(model(X), expected)
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's own, of its compiler
+def test_a_rectifier_that_is_compiled_by_itself_is_told_once() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), torch.compile(nn.ReLU(), backend="eager"))  # type: ignore[arg-type]
+    conversion = leaky.convert(model, 0.1, data=X)
+    assert [change.site for change in conversion.changes] == ["1"]
+    assert conversion.left == ()

@@ -17,6 +17,7 @@ from leaky.torch.rewriting import classes, modules
 from leaky.torch.rewriting.calls import FUNCTIONS, MAYBE
 from leaky.torch.rewriting.places import Place, place_of
 from leaky.torch.rewriting.reach import Reached, reached, rectifier, run_by_forward
+from leaky.torch.watch.names import cleaned
 
 # What looks at the frame that it is called from.
 _BY_FRAME = {"super", "locals", "vars", "eval", "exec", "dir", "globals"}
@@ -54,7 +55,7 @@ class Recorder:
 
     def __init__(self, root: nn.Module) -> None:
         self._root = root
-        self._modules = dict(root.named_modules())
+        self._modules = {cleaned(path): module for path, module in root.named_modules()}  # of wrappers, what they hold
         self._running: list[_Running] = []
         self._classes: dict[tuple[type[nn.Module], frozenset[str]], type[nn.Module]] = {}
         self.sites: dict[str, tuple[Site, Origin | None]] = {}
