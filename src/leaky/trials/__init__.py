@@ -1,6 +1,7 @@
 """Training runs: the task, one trial of it, the record of many, and the engine that runs them."""
 
 from leaky.trials.builtin import BUILTIN, initialise, mlp
+from leaky.trials.cohort import run_cohort
 from leaky.trials.engine import Engine, run_trials
 from leaky.trials.environment import environment
 from leaky.trials.loading import TaskSource, load_task
@@ -29,6 +30,7 @@ __all__ = [
     "mlp",
     "places",
     "rehearse",
+    "run_cohort",
     "run_trial",
     "run_trials",
     "suits",
