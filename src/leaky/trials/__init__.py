@@ -4,6 +4,7 @@ from leaky.trials.builtin import BUILTIN, initialise, mlp
 from leaky.trials.cohort import run_cohort
 from leaky.trials.engine import Engine, run_trials
 from leaky.trials.environment import environment
+from leaky.trials.grouping import Cohorts
 from leaky.trials.loading import TaskSource, load_task
 from leaky.trials.making import places, suits
 from leaky.trials.record import Epoch, Trial
@@ -15,6 +16,7 @@ from leaky.trials.training import run_trial
 
 __all__ = [
     "BUILTIN",
+    "Cohorts",
     "Engine",
     "Epoch",
     "Study",
