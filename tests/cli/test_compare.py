@@ -145,6 +145,20 @@ def test_a_users_mistakes(mine: Path, old: str, new: str, message: str, capsys: 
     assert not list(mine.glob("leaky-*"))
 
 
+def test_cohorts_on_request(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare("--cohort", "--json") == 0
+    together = json.loads(capsys.readouterr().out)
+    assert compare("--no-cohort", "--json", "--study", "other.db") == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert together["verdicts"] == alone["verdicts"]
+    text = (mine / "mine.py").read_text().replace("nn.Linear(8, 3)", "nn.Dropout(), nn.Linear(8, 3)")
+    (mine / "mine.py").write_text(text)
+    assert compare("--cohort") == 2
+    assert capsys.readouterr().err == (
+        "leaky: cohort: not possible for this network: it draws random numbers in training\n"
+    )
+
+
 def test_control_characters_of_a_name_do_not_reach_the_terminal(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (mine / "mine.py").read_text().replace("mi/ne", "\\x1b[31mred\\x07")
     (mine / "mine.py").write_text(text)

@@ -36,6 +36,12 @@ def compare(
         typer.Option(help="SQLite file or postgresql://… that keeps finished trials. (default: beside the report)"),
     ] = None,
     engine: Annotated[str, typer.Option(help="Where to train: loky (this machine) or dask://HOST:PORT.")] = "loky",
+    cohort: Annotated[
+        bool | None,
+        typer.Option(
+            help="Train small networks several at a time. (default: where that is faster and changes no number)"
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -69,6 +75,7 @@ def compare(
             epochs=epochs,
             jobs=jobs,
             engine=engine,
+            cohort=cohort,
             study=place,
             progress=progress,
         )

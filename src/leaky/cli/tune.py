@@ -37,6 +37,12 @@ def tune(
         typer.Option(help="SQLite file or postgresql://… that keeps finished trials. (default: beside the report)"),
     ] = None,
     engine: Annotated[str, typer.Option(help="Where to train: loky (this machine) or dask://HOST:PORT.")] = "loky",
+    cohort: Annotated[
+        bool | None,
+        typer.Option(
+            help="Train small networks several at a time. (default: where that is faster and changes no number)"
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Report (.html). (default: leaky-tune-TASK.html)")
     ] = None,
@@ -68,6 +74,7 @@ def tune(
             epochs=epochs,
             jobs=jobs,
             engine=engine,
+            cohort=cohort,
             study=place,
             progress=progress,
         )
