@@ -245,17 +245,13 @@ def judge(measured: Measured) -> Answer:
 
 def _plot(measured: Measured) -> Plot:
     names = tuple(measured)
+    done = [found["rectifiers"] - found["left"] for found in measured.values()]
     return Plot(
-        "Rectifiers by network",
+        "Rectifiers converted",
         "",
-        "rectifiers",
-        (
-            Series("converted", names, tuple(f["rectifiers"] - f["left"] for f in measured.values()), kind="bars"),
-            Series("left", names, tuple(f["left"] for f in measured.values()), kind="bars"),
-        ),
-        "Rectifiers converted and left: "
-        + listing([f"{n} {f['rectifiers'] - f['left']} and {f['left']}" for n, f in measured.items()])
-        + ".",
+        "",
+        (Series("converted", names, tuple(done), kind="bars"),),
+        f"Rectifiers converted: {listing([f'{name} {count}' for name, count in zip(names, done, strict=True)])}.",
     )
 
 

@@ -49,8 +49,9 @@ def _lines(plot: Plot, look: Looks) -> Figure:
         axes.axhline(plot.mark, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1.5)
     if plot.log_x:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=7))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(lambda value, _: words.number(value).removesuffix(".0").removesuffix(".00"))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     else:
         measure(axes, "x", lambda value: minus(f"{value:g}"))
     axes.grid(False, axis="x")
@@ -58,7 +59,7 @@ def _lines(plot: Plot, look: Looks) -> Figure:
         logarithmic(axes)
     else:
         measure(axes, "y", lambda value: minus(f"{value:g}"))
-    axes.margins(x=0)
+    axes.margins(x=0, y=0.08)
     axes.set_xlabel(plot.x_label)
     axes.set_ylabel(plot.y_label)
     name_lines(axes, ends)
@@ -68,8 +69,8 @@ def _lines(plot: Plot, look: Looks) -> Figure:
 def _rows(plot: Plot, look: Looks, categories: list[str]) -> Figure:
     """Draw a row for each category, so that its name has room, and in it the series that have it."""
     within = {category: [s for s in plot.series if category in s.x] for category in categories}
-    # Where each series is a category of its own, the row's name is the series' name.
-    named = any([s.name for s in members] != [category] for category, members in within.items())
+    # A series alone, or each a category of its own, need no names beside those of the rows.
+    named = len(plot.series) > 1 and any([s.name for s in each] != [name] for name, each in within.items())
     most = max(len(members) for members in within.values())
     figure = canvas(1.0 + len(categories) * (0.2 + 0.15 * most) + (0.3 if named else 0))
     axes = figure.add_subplot()

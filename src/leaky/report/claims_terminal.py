@@ -36,6 +36,8 @@ def show_claims(claims: Claims, console: Console) -> None:
         console.print()
         said = answer.id if answer.verdict == "defined" else f"{answer.id} {answer.in_full}."
         console.print(Text.assemble((words.plain(said), "bold"), " ", words.plain(answer.sentence)))
+        for line in answer.code.splitlines():
+            console.print(Text(f"    {line}"))
         if answer.reason:
             console.print(Text(words.plain(f"Probably so because: {answer.reason}")))
         if answer.table is not None:
