@@ -35,9 +35,10 @@ def show_claims(claims: Claims, console: Console) -> None:
     for answer in claims.answers:
         console.print()
         said = answer.id if answer.verdict == "defined" else f"{answer.id} {answer.in_full}."
-        console.print(Text.assemble((words.plain(said), "bold"), " ", words.plain(answer.sentence)))
+        console.print(Text(words.plain(said), style="bold"))
         for line in answer.code.splitlines():
             console.print(Text(f"    {line}"))
+        console.print(Text(words.plain(answer.sentence)))
         if answer.reason:
             console.print(Text(words.plain(f"Probably so because: {answer.reason}")))
         if answer.table is not None:
