@@ -202,7 +202,9 @@ class TestLinearity:
         better = dict.fromkeys(linearity._TASKS, -0.05)
         verdict, condition = told(linearity.judge(self.measured(better | {"mnist1d": 0.05})))
         assert verdict == "holds only when"
-        assert condition == "of linearity, the task is mnist1d, of the three; and, information is left out: none is lost"
+        assert (
+            condition == "of linearity, the task is mnist1d, of the three; and, information is left out: none is lost"
+        )
         deep = {"0.01": [1e-6, 1e-6, 1e-6, 0.02, 0.5]}
         assert told(linearity.judge(self.measured(better, deep)))[1] == (
             "linearity is left out; and, of information, the network is 8 layers deep at slope 0.01 or deeper"
@@ -220,6 +222,12 @@ class TestConverting:
             verdict, condition = told(converting.judge(self.measured(well, bad)))
             assert (verdict, condition) == ("holds only when", "the network is net 0, of those tried")
             assert told(converting.judge(self.measured(well, bad, bad)))[0] == "does not hold here"
+
+    def test_what_is_not_installed_is_said(self) -> None:
+        one = {"rectifiers": 3, "left": 0, "same": True}
+        assert "Of ONNX and transformers none is installed" in converting.judge({"nn.Transformer": one}).sentence
+        assert "Of transformers none" in converting.judge({"a (ONNX)": one}).sentence
+        assert "none" not in converting.judge({"a (ONNX)": one, "b (transformers)": one}).sentence
 
 
 def test_differences_are_a_table() -> None:

@@ -226,6 +226,9 @@ def judge(measured: Measured) -> Answer:
         f"One line converts {sites - left} of {counted(sites, 'rectifier')} in {counted(len(measured), 'network')}; with slope 0, "
         f"{same} of {len(measured)} give the outputs they gave."
     )
+    absent = [kind for kind in ("ONNX", "transformers") if not any(name.endswith(f"({kind})") for name in measured)]
+    if absent:
+        sentence += f" Of {listing(absent)} none is installed here, and none was tried."
     numbers: dict[str, float | None] = {
         "networks": len(measured), "rectifiers": sites, "rectifiers left": left, "networks with equal outputs": same
     }  # fmt: skip
