@@ -130,7 +130,7 @@ def test_statements_are_found_in_any_case_once_and_in_order() -> None:
 
 
 def test_definitions_are_shown() -> None:
-    found = run(["S1"])
+    found = run("S1")
     assert isinstance(found, Claims)
     assert found.answers[0].verdict == "defined"
     assert "y = x   where x > 0" in found.answers[0].code

@@ -33,7 +33,7 @@ STATEMENT = Statement(
         "inputs so found, over their size. ReLU's zeros are put back as the mean of what they may have been."
     ),
     criterion=(
-        f"Slopes in use are 0.01 to 0.2. Linearity harms if slope 0.2 is shown to be worse than 0.01 (paired, Holm over the arms of a task); lost is an error above {_LOST:.0%}. The statement "
+        f"Slopes in use are 0.01 to 0.2. Linearity harms if slope 0.2 is shown to be worse than 0.01 (paired, Holm over the arms of a task); lost is an error above {100 * _LOST:g} %. The statement "
         "holds if linearity harms on all three tasks and one layer with a slope in use loses information. It does not hold if linearity harms on none and "
         "no number of layers loses information. Otherwise it holds only on the tasks, and only beyond the depths, that are named."
     ),
