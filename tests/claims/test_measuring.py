@@ -78,6 +78,7 @@ def test_the_smooth_twin_is_close_and_smooth() -> None:
 def test_what_can_be_undone() -> None:
     assert linearity._error(1.0, 4) < 1e-5
     assert linearity._error(0.2, 1) < 1e-5
+    assert linearity._error(0.01, 50) == 1.0
     # What is lost of half of the values is the spread of a half-normal distribution around its mean: √((1 − 2/π)/2).
     assert linearity._error(0.0, 1) == pytest.approx(0.4263, rel=0.03)
 
