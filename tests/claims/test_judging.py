@@ -203,11 +203,12 @@ class TestLinearity:
         verdict, condition = told(linearity.judge(self.measured(better | {"mnist1d": 0.05})))
         assert verdict == "holds only when"
         assert (
-            condition == "of linearity, the task is mnist1d, of the three; and, information is left out: none is lost"
+            condition
+            == "as to linearity, the task is mnist1d, of the three; and, information is left out: none is lost"
         )
         deep = {"0.01": [1e-6, 1e-6, 1e-6, 0.02, 0.5]}
         assert told(linearity.judge(self.measured(better, deep)))[1] == (
-            "linearity is left out; and, of information, the network is 8 layers deep at slope 0.01 or deeper"
+            "linearity is left out; and, as to information, the network has at least 8 layers at slope 0.01"
         )
 
 

@@ -134,10 +134,11 @@ def judge(measured: Measured) -> Answer:
 
 
 def _condition(harmed: list[str], beyond: dict[float, int]) -> str:
-    linear = f"the task is {listing(harmed)}, of the three" if harmed else ""
-    lost = listing([f"{depth} layers deep at slope {slope:g}" for slope, depth in beyond.items()])
-    parts = [f"of linearity, {linear}"] if linear else ["linearity is left out"]
-    parts += [f"of information, the network is {lost} or deeper" if lost else "information is left out: none is lost"]
+    layers = listing([f"{depth} layers at slope {slope:g}" for slope, depth in beyond.items()])
+    parts = [
+        f"as to linearity, the task is {' or '.join(harmed)}, of the three" if harmed else "linearity is left out",
+        f"as to information, the network has at least {layers}" if layers else "information is left out: none is lost",
+    ]
     return "; and, ".join(parts)
 
 

@@ -37,7 +37,7 @@ STATEMENT = Statement(
     recipe=(
         f"leaky compare --task digits with ReLU and Leaky ReLU of slopes 0.01 and 0.2, {_SEEDS} seeds: share of outputs that are exactly 0 on "
         f"the training data, after training. Bytes kept for backward per element, of {_ELEMENTS:,} float32 elements. And the time of a "
-        "product of two matrices of 1,024 rows and columns, one of them outputs of Leaky ReLU or of ReLU, for normally distributed inputs."
+        "product of two matrices of 512 rows and columns, one of them outputs of Leaky ReLU or of ReLU, for normally distributed inputs."
     ),
     criterion=(
         f"Sparse is that at least {100 * _SPARSE:g} % of the outputs are exactly 0. It holds if Leaky ReLU's outputs are sparse, and with them it "
@@ -92,9 +92,9 @@ def kept_bytes(function: Callable[[Tensor], Tensor], elements: int = _ELEMENTS) 
 
 def _products() -> dict[str, float]:
     """Return how many times as fast a product is with each arm's outputs as with the dense inputs."""
-    x, weight = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    x, weight = torch.randn(512, 512), torch.randn(512, 512)
     values = {"dense": x, "relu": nn.ReLU()(x), "leaky_relu(0.01)": nn.LeakyReLU(0.01)(x)}
-    times = interleave({name: partial(torch.matmul, value, weight) for name, value in values.items()}, 1.0)
+    times = interleave({name: partial(torch.matmul, value, weight) for name, value in values.items()}, 2.0)
     dense = torch.tensor(times["dense"])
     return {name: (dense / torch.tensor(times[name])).median().item() for name in ("relu", "leaky_relu(0.01)")}
 
