@@ -203,12 +203,11 @@ class TestLinearity:
         verdict, condition = told(linearity.judge(self.measured(better | {"mnist1d": 0.05})))
         assert verdict == "holds only when"
         assert (
-            condition
-            == "as to linearity, the task is mnist1d, of the three; and, information is left out: none is lost"
+            condition == "the task is mnist1d, of the three (linearity); and information is left out, which is not lost"
         )
         deep = {"0.01": [1e-6, 1e-6, 1e-6, 0.02, 0.5]}
         assert told(linearity.judge(self.measured(better, deep)))[1] == (
-            "linearity is left out; and, as to information, the network has at least 8 layers at slope 0.01"
+            "linearity is left out; and the network has at least 8 layers at slope 0.01 (information)"
         )
 
 

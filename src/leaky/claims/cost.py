@@ -117,7 +117,7 @@ def _plot(ratios: Measured, way: str) -> Plot:
         for peer in _PEERS
     )
     return Plot(
-        f"Time of the others over that of Leaky ReLU, {way}",
+        f"Time over Leaky ReLU's, {way}",
         "elements",
         "ratio",
         series,

@@ -134,12 +134,12 @@ def judge(measured: Measured) -> Answer:
 
 
 def _condition(harmed: list[str], beyond: dict[float, int]) -> str:
+    tasks = f"the task is {' or '.join(harmed)}, of the three (linearity)" if harmed else "linearity is left out"
     layers = listing([f"{depth} layers at slope {slope:g}" for slope, depth in beyond.items()])
-    parts = [
-        f"as to linearity, the task is {' or '.join(harmed)}, of the three" if harmed else "linearity is left out",
-        f"as to information, the network has at least {layers}" if layers else "information is left out: none is lost",
-    ]
-    return "; and, ".join(parts)
+    depths = (
+        f"the network has at least {layers} (information)" if layers else "information is left out, which is not lost"
+    )
+    return f"{tasks}; and {depths}"
 
 
 def _mean(values: list[float | None]) -> float | None:

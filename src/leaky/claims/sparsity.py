@@ -95,8 +95,8 @@ def _products() -> dict[str, float]:
     x, weight = torch.randn(512, 512), torch.randn(512, 512)
     values = {"dense": x, "relu": nn.ReLU()(x), "leaky_relu(0.01)": nn.LeakyReLU(0.01)(x)}
     times = interleave({name: partial(torch.matmul, value, weight) for name, value in values.items()}, 2.0)
-    dense = torch.tensor(times["dense"])
-    return {name: (dense / torch.tensor(times[name])).median().item() for name in ("relu", "leaky_relu(0.01)")}
+    # The fastest rounds are those in which nothing else was at work.
+    return {name: min(times["dense"]) / min(times[name]) for name in ("relu", "leaky_relu(0.01)")}
 
 
 def judge(measured: Measured) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +17,9 @@ from leaky.report.look import INK, MUTED, SMALL, Look, canvas, describe, logarit
 from leaky.wording import minus
 
 Looks = Mapping[str, Look]
+
+# Letters in a line of the title.
+_TITLE = 46
 
 # The share of a row's height that its bars or dots take.
 _ROW = 0.72
@@ -33,7 +37,7 @@ def draw(plot: Plot) -> Figure:
 def _lines(plot: Plot, look: Looks) -> Figure:
     figure = canvas(2.9)
     axes = figure.add_subplot()
-    axes.set_title(plot.title)
+    axes.set_title(fill(plot.title, _TITLE))
     ends = []
     for series in plot.series:
         own = look[series.name]
@@ -74,7 +78,7 @@ def _rows(plot: Plot, look: Looks, categories: list[str]) -> Figure:
     most = max(len(members) for members in within.values())
     figure = canvas(1.0 + len(categories) * (0.2 + 0.15 * most) + (0.3 if named else 0))
     axes = figure.add_subplot()
-    axes.set_title(plot.title)
+    axes.set_title(fill(plot.title, _TITLE))
     if plot.log_y:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=7))
