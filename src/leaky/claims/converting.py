@@ -258,4 +258,4 @@ def _plot(measured: Measured) -> Plot:
     )
 
 
-EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=30),)
+EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=12),)

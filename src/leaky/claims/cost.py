@@ -127,4 +127,4 @@ def _plot(ratios: Measured, way: str) -> Plot:
     )
 
 
-EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=40),)
+EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=20),)

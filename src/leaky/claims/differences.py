@@ -90,4 +90,4 @@ def judge(measured: Measured) -> Answer:
     )
 
 
-EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=40),)
+EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=36),)

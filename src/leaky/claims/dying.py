@@ -191,4 +191,4 @@ def _plot(relu: Measured, leaky: Measured, seeds: int) -> Plot:
     )
 
 
-EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=20),)
+EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=13),)

@@ -195,4 +195,4 @@ def _saturation(measured: Measured) -> Plot:
     )
 
 
-EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=15),)
+EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=5),)

@@ -176,4 +176,4 @@ def _inputs(measured: Measured) -> Plot:
     )
 
 
-EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=10),)
+EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=3),)

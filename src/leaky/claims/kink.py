@@ -213,4 +213,4 @@ def _losses(measured: Measured, rate: float) -> Plot:
     )
 
 
-EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=25),)
+EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=20),)

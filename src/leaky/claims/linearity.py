@@ -187,4 +187,4 @@ def _errors(measured: Measured) -> Plot:
     )
 
 
-EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=70),)
+EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=65),)

@@ -148,4 +148,4 @@ def _plot(measured: Measured) -> Plot:
     )
 
 
-EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=50),)
+EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=22),)

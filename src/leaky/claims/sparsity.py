@@ -155,4 +155,4 @@ def _memory(kept: dict[str, float]) -> Plot:
     )
 
 
-EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=15),)
+EXPERIMENTS = (Experiment(STATEMENT, measure, judge, seconds=5),)
