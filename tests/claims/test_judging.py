@@ -166,7 +166,7 @@ class TestKink:
 
     def test_each_side(self) -> None:
         assert told(kink.judge(self.measured((0.2, 0.2, 0.2))))[0] == "holds"
-        verdict, condition = told(kink.judge(self.measured((0.0, 0.0, 0.2))))
+        verdict, condition = told(kink.judge(self.measured((0.04, 0.0, 0.2))))
         assert (verdict, condition) == ("holds only when", "the learning rate is 1, of those tried")
         assert told(kink.judge(self.measured((0.04, 0.0, 0.02))))[0] == "does not hold here"
         assert told(kink.judge(self.measured((0.2, 0.2, 0.2), worse=0.05)))[0] == "does not hold here"
