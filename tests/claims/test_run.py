@@ -138,6 +138,18 @@ def test_definitions_are_shown() -> None:
     assert (entry["id"], entry["how"], entry["verdict"]) == ("S1", "define", "defined")
 
 
+def test_the_functions_are_drawn_as_they_are() -> None:
+    (plot,) = run("S5").answers[0].plots
+    at = {series.name: dict(zip(series.x, series.y, strict=True)) for series in plot.series}
+    assert {name: values[-5.0] for name, values in at.items()} == {
+        "relu": 0.0,
+        "sigmoid": pytest.approx(1 / (1 + math.exp(5))),
+        "tanh": pytest.approx(math.tanh(-5)),
+        "prelu(0.25)": -1.25,
+    }
+    assert {values[2.0] for name, values in at.items() if "relu" in name} == {2.0}
+
+
 def test_a_condition_comes_with_its_verdict_alone() -> None:
     with pytest.raises(ValueError, match="expected one with 'holds only when', and with no other"):
         Answer("S1", "holds", "Yes.", condition="it rains")

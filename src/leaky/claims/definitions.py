@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from leaky.claims.answer import Answer
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaky.claims.answer import Answer, Plot, Series
 from leaky.claims.experiment import Experiment
 from leaky.claims.statement import Statement
+from leaky.function import leaky_relu
+
+Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+_SLOPES = (0.01, 0.1, 0.2)
+_OLDER: Mapping[str, Function] = {
+    "relu": lambda x: np.maximum(x, 0),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": np.tanh,
+    "prelu(0.25)": lambda x: leaky_relu(x, 0.25),
+}
 
 
-def _defined(key: str, text: str, definition: str, code: str) -> Experiment:
-    answer = Answer(key, "defined", definition, code=code)
+def _drawn(title: str, functions: Mapping[str, Function]) -> Plot:
+    """Return the functions over the range that is customary here."""
+    x = np.linspace(-5, 2, 141)
+    series = tuple(Series(name, tuple(x.tolist()), tuple(f(x).tolist())) for name, f in functions.items())
+    return Plot(title, "x", "y", series, f"{title}, over x from −5 to 2.")
+
+
+def _defined(key: str, text: str, definition: str, code: str, *plots: Plot) -> Experiment:
+    answer = Answer(key, "defined", definition, plots=plots, code=code)
     return Experiment(Statement(key, text, "define"), lambda lab: {}, lambda measured: answer, seconds=0.0)
 
 
@@ -26,6 +50,10 @@ EXPERIMENTS = (
         "It is 0.01 unless another one is given, in every function and tool of leaky, and no training changes it. The tools warn "
         "of slopes outside 0 … 1; the function follows the formula for any.",
         "leaky.leaky_relu(x, negative_slope=0.01)",
+        _drawn(
+            "Leaky ReLU with slopes in use",
+            {f"leaky_relu({slope:g})": partial(leaky_relu, negative_slope=slope) for slope in _SLOPES},
+        ),
     ),
     _defined(
         "S3",
@@ -44,6 +72,7 @@ EXPERIMENTS = (
         "ReLU is max(0, x), its range [0, ∞); sigmoid and tanh are the older activations; PReLU learns its slope.",
         "All four are arms of every comparison, unless others are named.",
         "leaky compare --activation 'leaky_relu(0.1)' --activation sigmoid --activation tanh --activation 'prelu(0.25)'",
+        _drawn("ReLU, PReLU with the slope it starts with, sigmoid and tanh", _OLDER),
     ),
     _defined(
         "S22",
