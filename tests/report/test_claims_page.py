@@ -90,6 +90,14 @@ def test_bars_are_as_long_as_their_values() -> None:
     assert [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches] == [(1.0, 0.5), (1.0, 20.0)]
 
 
+def test_intervals_reach_from_end_to_end() -> None:
+    plot = replace(SHAPES["a band"], series=(replace(SHAPES["a band"].series[0], kind="points"),))
+    (lines,) = draw(plot).axes[0].collections
+    assert lines.get_segments()[0].tolist() == [[1.0, 0.5], [1.0, 1.5]]
+    (band,) = draw(SHAPES["a band"]).axes[0].collections
+    assert {0.5, 1.5} <= set(band.get_paths()[0].vertices[:, 1])
+
+
 def test_dots_are_all_there_with_their_mean() -> None:
     (axes,) = draw(SHAPES["dots"]).axes
     first, mean, *_ = axes.lines

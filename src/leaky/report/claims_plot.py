@@ -43,7 +43,11 @@ def _lines(plot: Plot, look: Looks) -> Figure:
         own = look[series.name]
         x, y = np.array(series.x, float), _numbers(series.y)
         if series.low is not None and series.high is not None:
-            axes.fill_between(x, _numbers(series.low), _numbers(series.high), color=own.colour, alpha=0.15, linewidth=0)
+            low, high = _numbers(series.low), _numbers(series.high)
+            if series.kind == "points":
+                axes.vlines(x, low, high, color=own.colour, linewidth=1.4)
+            else:
+                axes.fill_between(x, low, high, color=own.colour, alpha=0.15, linewidth=0)
         marks = {"marker": own.marker, "markersize": 4} if len(x) <= 12 else {}
         style = {"linestyle": "none", **marks} if series.kind == "points" else {"linestyle": own.dashes, **marks}
         axes.plot(x, y, color=own.colour, **style)  # type: ignore[arg-type]  # dashes, too, are a line style
