@@ -142,8 +142,8 @@ def judge(measured: Measured) -> Answer:
         for r in _RATES
     ]
     sentence = (
-        f"The loss rises after so many of the steps, Leaky ReLU against its smooth twin: {listing(told)}. The accuracy is "
-        f"{listing(scores)}. Of the inputs {share(measured['at_zero'])} are exactly 0."
+        f"The loss rises after so many of the steps, Leaky ReLU against its smooth twin: {listing(told)}. It works "
+        f"{'well' if works else 'worse'}: the accuracy is {listing(scores)}. Of the inputs {share(measured['at_zero'])} are exactly 0."
     )
     numbers: dict[str, float | None] = {f"steps that rise, {key}": _mean(v) for key, v in rises.items()}
     numbers |= {f"accuracy, {key}": _mean(v) for key, v in accuracy.items()} | {"inputs at 0": measured["at_zero"]}
