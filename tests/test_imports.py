@@ -25,6 +25,7 @@ ORDER = [
     {"trials"},
     {"comparison"},
     {"tuning"},
+    {"claims"},
     {"report"},
     {"__init__"},  # `import leaky` reaches everything, by its lazy table: for the command line alone
     {"cli"},
@@ -49,7 +50,7 @@ BARE = {
 
 # Frameworks, each with the parts that may load it as soon as they are loaded themselves: its adapter, and what trains.
 FRAMEWORKS = {
-    "torch": {"torch", "checkup", "conversion", "trials"},
+    "torch": {"torch", "checkup", "conversion", "trials", "claims"},
     "jax": {"jax"},
     "keras": {"keras"},
     "onnx": {"onnx"},

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from leaky import claims as claims
     from leaky import jax as jax
     from leaky import onnx as onnx
     from leaky import torch as torch
@@ -65,7 +66,7 @@ _LAZY = {
     "tune": "leaky.tuning",
     "write_report": "leaky.report",
 }
-_LAZY_MODULES = ("jax", "onnx", "torch")
+_LAZY_MODULES = ("claims", "jax", "onnx", "torch")
 
 __all__ = [
     "Activation",
@@ -76,6 +77,7 @@ __all__ = [
     "Task",
     "Tuning",
     "check",
+    "claims",
     "compare",
     "convert",
     "gain",
