@@ -55,6 +55,7 @@ HEAVY = {
     "joblib",
     "matplotlib",
     "ml_dtypes",
+    "mlxtend",
     "mnist1d",
     "optuna",
     "pandas",
