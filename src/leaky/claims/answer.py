@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -64,7 +65,7 @@ class Answer:
     #: why it is probably so, where the statement fails or holds on a condition
     reason: str = ""
     #: what was measured, by name
-    numbers: dict[str, float | int | str | bool | None] = field(default_factory=dict)
+    numbers: Mapping[str, float | str | None] = field(default_factory=dict)
     plots: tuple[Plot, ...] = ()
     table: Table | None = None
 
