@@ -36,7 +36,7 @@ STATEMENT = Statement(
         "PyTorch's own nn.Transformer; the image networks that the package onnx brings (SqueezeNet, ShuffleNet, Inception v1 and v2, DenseNet-121, ResNet-50); and, where the package "
         "transformers is installed, small random ResNet, RegNet, BERT with ReLU, OPT, Marian, T5, Speech2Text and DETR. Each is converted by one line, "
         "leaky.convert(model, slope). Rectifiers are counted before and after without leaky's help: calls by PyTorch's function "
-        "mode, nodes in ONNX."
+        "mode, nodes in ONNX (where slope 0 is written as Relu)."
     ),
     criterion=(
         "Easily is: with slope 0 the outputs on random inputs are the same, number by number, and with slope 0.1 no ReLU is left. It holds if that is so for all of "
@@ -131,8 +131,8 @@ def _graph(name: str) -> Measured:
     path = Path(next(iter(data.__path__))) / "light" / f"light_{name}.onnx"
     model = onnx.load(path)
     x = np.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype("f")
-    outputs, warm = (_outputs(each, x) for each in (model, convert(path, 0.0).model))
-    cured = convert(path, 0.1).model
+    outputs, warm = (_outputs(each, x) for each in (model, convert(model, 0.0).model))
+    cured = convert(model, 0.1).model
     before, after = (Counter(node.op_type for node in each.graph.node) for each in (model, cured))
     return {"rectifiers": before["Relu"], "left": after["Relu"], "same": all(map(np.array_equal, outputs, warm))}
 

@@ -104,6 +104,7 @@ def _silenced(setting: _Setting, arm: str, seed: int, x: Tensor, y: Tensor) -> t
     with torch.no_grad():
         z = _before(model, setting.layer, x)
         layer.bias[0] -= z.max() + 0.5 * z.std()
+    optimizer.zero_grad()
     functional.cross_entropy(model(x), y).backward()  # over all of the data
     assert layer.weight.grad is not None
     output = model[2 * setting.layer + 1](_before(model, setting.layer, x))

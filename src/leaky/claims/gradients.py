@@ -61,20 +61,22 @@ STATEMENT = Statement(
 
 @repeatable
 def measure(lab: Lab) -> Measured:
-    """Return the ratios of gradients by rule, activation and depth, and the derivatives by activation."""
+    """Return ratios of gradients and the norms of the first by rule, activation and depth, and derivatives by activation."""
     task = load_task("digits")
     x, y = (part[:256] for part in task.tensors("train"))
     ratios: Measured = {}
+    norms: Measured = {}
     for i, arm in enumerate(_ARMS):
         for init in _INITS:
-            ratios[f"{init}: {arm}"] = [
-                _mean([_ratio(arm, init, depth, seed, x, y) for seed in range(_SEEDS)]) for depth in _DEPTHS
-            ]
+            pairs = [[_gradients(arm, init, depth, seed, x, y) for seed in range(_SEEDS)] for depth in _DEPTHS]
+            ratios[f"{init}: {arm}"] = [_mean([first / last for first, last in runs]) for runs in pairs]
+            norms[f"{init}: {arm}"] = [_mean([first for first, _ in runs]) for runs in pairs]
         lab.report((i + 1) / len(_ARMS))
-    return {"ratios": ratios, "derivatives": {arm: _derivatives(arm) for arm in _ARMS}}
+    return {"ratios": ratios, "norms": norms, "derivatives": {arm: _derivatives(arm) for arm in _ARMS}}
 
 
-def _ratio(arm: str, init: str, depth: int, seed: int, x: Tensor, y: Tensor) -> float:
+def _gradients(arm: str, init: str, depth: int, seed: int, x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Return the norms of the gradients by the weights of the second hidden layer and of the last."""
     torch.manual_seed(seed)
     activation = Activation.parse(arm)
     gain = 1.0 if init == "Glorot" else activation.gain
@@ -89,7 +91,7 @@ def _ratio(arm: str, init: str, depth: int, seed: int, x: Tensor, y: Tensor) -> 
     first, last = hidden[1].weight.grad, hidden[-1].weight.grad
     assert first is not None
     assert last is not None
-    return float(first.norm() / last.norm())
+    return first.norm().item(), max(last.norm().item(), torch.finfo(torch.float32).tiny)
 
 
 def _mean(ratios: list[float]) -> float:
@@ -117,9 +119,13 @@ def judge(measured: Measured) -> Answer:
     sentence = (
         f"Gradient of the second layer over that of layer {_JUDGED}, by Glorot's and by He's rule: {listing(told)}. "
         f"At inputs up to {_INPUTS[-1]:g} the smallest derivatives are "
-        f"{listing([f'{number(smallest[arm])} ({arm})' for arm in _ARMS])}."
+        f"{listing([f'{smallest[arm]:.2g} ({arm})' for arm in _ARMS])}."
     )
     numbers = {f"gradient ratio at {_JUDGED} layers, {init}, {arm}": value for (init, arm), value in ratio.items()}
+    numbers |= {
+        f"gradient of the second layer at {_JUDGED} layers, {key}": value[at]
+        for key, value in measured["norms"].items()
+    }
     numbers |= {f"smallest derivative, {arm}": value for arm, value in smallest.items()}
     plots = (*(_through_depth(measured, init) for init in _INITS), _saturation(measured))
     kept = [init for init in _INITS if not any(vanished[init, arm] for arm in _NEW)]
@@ -135,8 +141,10 @@ def judge(measured: Measured) -> Answer:
         condition=_condition(kept, vanished),
         reason=(
             "What a layer does to the gradient is the derivative times the weights. ReLU passes half of the signal, so its "
-            "weights have to be √2 larger than those that suit tanh; sigmoid's derivative is at most 1/4, and no customary "
-            "gain makes up for that. tanh is steep at 0 and fares well while its inputs are small."
+            "weights have to be √2 larger than those that suit tanh: with Glorot's the gradients are small in all layers alike, "
+            f"{number(measured['norms']['Glorot: relu'][at])} in the second against {number(measured['norms']['He: relu'][at])} with He's, "
+            "which the ratio does not show. Sigmoid's derivative is at most 1/4, and no customary gain makes up for that. tanh is "
+            "steep at 0 and fares well while its inputs are small."
         ),
         numbers=numbers,
         plots=plots,

@@ -119,8 +119,8 @@ def judge(measured: Measured) -> Answer:
     told = [f"{number(max(last[way, arm] for arm in _UNBOUNDED))} ({way})" for way in _WAYS]
     sentence = (
         f"From the first to the last of {_DEPTH} layers the activations of ReLU and Leaky ReLU grew at most by a factor of {listing(told)}. "
-        f"Outputs grow as the input to the power of {listing([f'{exponents[arm]:.2f} ({arm})' for arm in _ARMS])}: in proportion, "
-        "not faster, and without a bound except for tanh."
+        f"Outputs grow as the input to the power of {listing([f'{exponents[arm]:.2f} ({arm})' for arm in _ARMS])}, where 1 is in "
+        "proportion and 0 bounded."
     )
     numbers: dict[str, float | None] = {f"growth, {way}, {arm}": value for (way, arm), value in last.items()}
     numbers |= {f"exponent of the input, {arm}": value for arm, value in exponents.items()}

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from leaky.claims import converting, cost, definitions, dying, gradients, growth, kink, linearity, silence, sparsity
+from leaky.claims import (
+    converting,
+    cost,
+    definitions,
+    differences,
+    dying,
+    gradients,
+    growth,
+    kink,
+    linearity,
+    silence,
+    sparsity,
+)
 from leaky.claims.experiment import Experiment
 
-_MODULES = (definitions, dying, silence, gradients, growth, cost, sparsity, kink, linearity, converting)
+_MODULES = (definitions, differences, dying, silence, gradients, growth, cost, sparsity, kink, linearity, converting)
 
 #: by statement, in the order of the statements
 EXPERIMENTS: dict[str, Experiment] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -53,6 +54,10 @@ def answer(
     progress: Progress | None = None,
 ) -> Claims:
     """Run these experiments; see :func:`run`."""
+    if study is None:
+        # Statements share trainings by the study: where none is asked for, it lasts as long as the call.
+        with tempfile.TemporaryDirectory(prefix="leaky-") as folder:
+            return answer(experiments, study=Path(folder) / "claims.db", jobs=jobs, progress=progress)
     say = progress or (lambda done, total, what: None)
     record = Record(study, experiments)
     measured = record.measured()
