@@ -10,16 +10,36 @@ from leaky.claims import (
     definitions,
     differences,
     dying,
+    fixed,
     gradients,
     growth,
+    higher,
     kink,
     linearity,
+    rivals,
     silence,
     sparsity,
+    training,
 )
 from leaky.claims.experiment import Experiment
 
-_MODULES = (definitions, differences, dying, silence, gradients, growth, cost, sparsity, kink, linearity, converting)
+_MODULES = (
+    converting,
+    cost,
+    definitions,
+    differences,
+    dying,
+    fixed,
+    gradients,
+    growth,
+    higher,
+    kink,
+    linearity,
+    rivals,
+    silence,
+    sparsity,
+    training,
+)
 
 #: by statement, in the order of the statements
 EXPERIMENTS: dict[str, Experiment] = {

@@ -61,7 +61,7 @@ def judge_all(
         if arm != baseline
     }
     corrected = holm({key: e.p for key, e in evidence.items() if e.p is not None})
-    verdicts: dict[str, tuple[Verdict, ...]] = {group: () for group in groups}
+    verdicts: dict[str, tuple[Verdict, ...]] = dict.fromkeys(groups, ())
     for (group, arm), e in evidence.items():
         metric = (metrics or {}).get(group, "r2")
         verdicts[group] += (_verdict(arm, baseline, e, corrected.get((group, arm)), len(corrected), metric),)
