@@ -73,7 +73,7 @@ def _side_by_side(
 ) -> None:
     # The parent, interrupted too, ends its processes itself.
     ignoring = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-    executor = get_reusable_executor(jobs, initializer=ignoring, reuse=False)
+    executor = get_reusable_executor(jobs, timeout=300, initializer=ignoring, reuse=False)
     try:
         running = {executor.submit(train, *arguments): key for key, arguments in calls.items()}
         for future in as_completed(running):
