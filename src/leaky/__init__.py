@@ -21,6 +21,7 @@ from leaky.function import (
 )
 
 if TYPE_CHECKING:
+    from leaky import claims as claims
     from leaky import jax as jax
     from leaky import onnx as onnx
     from leaky import torch as torch
@@ -58,7 +59,7 @@ _LAZY = {
     "tune": "leaky.tuning",
     "write_report": "leaky.report",
 }
-_LAZY_MODULES = ("jax", "onnx", "torch")
+_LAZY_MODULES = ("claims", "jax", "onnx", "torch")
 
 __all__ = [
     "Activation",
@@ -69,6 +70,7 @@ __all__ = [
     "Task",
     "Tuning",
     "check",
+    "claims",
     "compare",
     "convert",
     "gain",

@@ -68,6 +68,8 @@ class Answer:
     numbers: Mapping[str, float | str | None] = field(default_factory=dict)
     plots: tuple[Plot, ...] = ()
     table: Table | None = None
+    #: a formula or a command, to be shown as it is
+    code: str = ""
 
     def __post_init__(self) -> None:
         if bool(self.condition) != (self.verdict == "holds only when"):

@@ -226,6 +226,9 @@ def judge(measured: Measured) -> Answer:
         f"One line converts {sites - left} of {counted(sites, 'rectifier')} in {counted(len(measured), 'network')}; with slope 0, "
         f"{same} of {len(measured)} give the outputs they gave."
     )
+    absent = [kind for kind in ("ONNX", "transformers") if not any(name.endswith(f"({kind})") for name in measured)]
+    if absent:
+        sentence += f" Of {listing(absent)} none is installed here, and none was tried."
     numbers: dict[str, float | None] = {
         "networks": len(measured), "rectifiers": sites, "rectifiers left": left, "networks with equal outputs": same
     }  # fmt: skip
@@ -245,17 +248,13 @@ def judge(measured: Measured) -> Answer:
 
 def _plot(measured: Measured) -> Plot:
     names = tuple(measured)
+    done = [found["rectifiers"] - found["left"] for found in measured.values()]
     return Plot(
-        "Rectifiers by network",
+        "Rectifiers converted",
         "",
-        "rectifiers",
-        (
-            Series("converted", names, tuple(f["rectifiers"] - f["left"] for f in measured.values()), kind="bars"),
-            Series("left", names, tuple(f["left"] for f in measured.values()), kind="bars"),
-        ),
-        "Rectifiers converted and left: "
-        + listing([f"{n} {f['rectifiers'] - f['left']} and {f['left']}" for n, f in measured.items()])
-        + ".",
+        "",
+        (Series("converted", names, tuple(done), kind="bars"),),
+        f"Rectifiers converted: {listing([f'{name} {count}' for name, count in zip(names, done, strict=True)])}.",
     )
 
 

@@ -143,19 +143,16 @@ def judge(measured: Measured) -> Answer:
     stopped = {name: each["unmoved"] == seeds and not each["awake"] for name, each in relu.items()}
     awake, leaky_awake = (sum(each["awake"] for each in arm.values()) for arm in (relu, leaky))
     moved = [
-        f"{name} ({seeds - relu[name]['unmoved']} moved, {relu[name]['awake']} awake again)"
+        f"{name} (in {seeds - relu[name]['unmoved']} of {seeds} it moved, in {relu[name]['awake']} it fired again)"
         for name in relu
         if not stopped[name]
     ]
+    kept = [name for name in relu if stopped[name]]
     sentence = (
-        f"With all of its inputs negative the unit's outputs and gradient were exactly 0 in "
-        f"{sum(each['zero'] for each in relu.values())} of {seeds * len(relu)} runs. "
-        + (
-            f"It did not stay as it was, of {seeds} seeds each: {'; '.join(moved)}. "
-            if moved
-            else "It never moved again. "
-        )
-        + f"In all, {awake} of {seeds * len(relu)} ReLU units fired again, and {leaky_awake} of as many with Leaky ReLU."
+        f"With all of its inputs negative, the unit's outputs and gradient were exactly 0 in "
+        f"{sum(each['zero'] for each in relu.values())} of {seeds * len(relu)} runs. It stayed as it was, bit for bit, with: "
+        f"{'; '.join(kept) or 'none'}. It did not with: {'; '.join(moved) or 'none'}. In all, {awake} of {seeds * len(relu)} ReLU "
+        f"units fired again, and {leaky_awake} of as many with Leaky ReLU."
     )
     plot = _plot(relu, leaky, seeds)
     numbers = {f"{name}, {what}": value for name, each in counts.items() for what, value in each.items()}

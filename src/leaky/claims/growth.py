@@ -16,7 +16,7 @@ from leaky.wording import listing, number
 _ARMS = ("relu", "leaky_relu(0.01)", "leaky_relu(0.2)", "tanh")
 _UNBOUNDED = _ARMS[:3]
 _STANDARD = ("PyTorch's default", "Glorot", "He")
-_TOO_LARGE, _NORMALISED = "twice He's", "twice He's, with BatchNorm"
+_TOO_LARGE, _NORMALISED = "twice He's", "twice He's + BatchNorm"
 _WAYS = (*_STANDARD, _TOO_LARGE, _NORMALISED)
 _DEPTH, _WIDTH, _SAMPLES, _SEEDS = 50, 128, 256, 5
 _EXPLODED = 100.0

@@ -48,9 +48,9 @@ STATEMENT = Statement(
     ),
     criterion=(
         f"Bouncing is that the loss rises after more steps than with the smooth twin: the 95 % interval of the difference, paired by seed, lies above 0 and "
-        f"its mean is above {_MARGIN:.0%} of the steps. Working well is that the accuracy is not shown to be worse than the twin's "
+        f"its mean is above {100 * _MARGIN:g} % of the steps. Working well is that the accuracy is not shown to be worse than the twin's "
         "(t-test, 5 %, Holm over the three rates). It holds if it bounces at all three rates, and works well; only at the rates named, if it bounces "
-        f"at some. It does not hold if at all rates the interval lies within ±{_MARGIN:.0%}, or if it does not work well. Otherwise it is not shown."
+        f"at some. It does not hold if at all rates the interval lies within ±{100 * _MARGIN:g} %, or if it does not work well. Otherwise it is not shown."
     ),
     published=(
         Published(

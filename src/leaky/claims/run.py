@@ -18,7 +18,7 @@ Progress = Callable[[float, float, str], None]
 
 
 def run(
-    ids: Iterable[str] | None = None,
+    ids: str | Iterable[str] | None = None,
     *,
     study: str | Path | None = None,
     jobs: int | None = None,
@@ -27,7 +27,7 @@ def run(
     """Put statements of the articles to the test.
 
     Args:
-        ids: which, such as ``["S7", "S12"]``; all of them by default.
+        ids: which, such as ``"S7"`` or ``["S7", "S12"]``; all of them by default.
         study: an SQLite file, or the URL of a database, that records what was measured and trained. With it, the same call
             goes on where an earlier one was stopped.
         jobs: trainings at a time; by default as many as cores.
@@ -43,7 +43,7 @@ def run(
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: {jobs}; expected at least 1")
-    return answer(chosen(ids), study=study, jobs=jobs, progress=progress)
+    return answer(chosen([ids] if isinstance(ids, str) else ids), study=study, jobs=jobs, progress=progress)
 
 
 def answer(

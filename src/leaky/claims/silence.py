@@ -121,7 +121,7 @@ def judge(measured: Measured) -> Answer:
         "S8",
         "holds only when",
         sentence,
-        condition="dead means without a gradient; units that never fire there are with a leak, too",
+        condition="dead means without a gradient; with a leak, too, there are units that never fire",
         reason=(
             "A silent unit with a leak gets the gradient of an active one times the slope. With 0.01 that is so little that "
             "most are not woken in the course of the training; and nothing in the loss asks them to be."

@@ -40,7 +40,7 @@ STATEMENT = Statement(
         "product of two matrices of 1,024 rows and columns, one of them outputs of Leaky ReLU or of ReLU, for normally distributed inputs."
     ),
     criterion=(
-        f"Sparse is that at least {_SPARSE:.0%} of the outputs are exactly 0. It holds if Leaky ReLU's outputs are sparse, and with them it "
+        f"Sparse is that at least {100 * _SPARSE:g} % of the outputs are exactly 0. It holds if Leaky ReLU's outputs are sparse, and with them it "
         f"keeps fewer bytes than a dense output or a product is at least {_FASTER:g} times as fast. It does not hold if ReLU's outputs are sparse and "
         "Leaky ReLU's are not. It is not shown if ReLU's are not sparse either. Memory that is saved in other ways is told, and "
         "counts for nothing here."

@@ -11,6 +11,7 @@ import typer
 
 from leaky.cli.bench import bench
 from leaky.cli.check import check
+from leaky.cli.claims import claims
 from leaky.cli.compare import compare
 from leaky.cli.convert import convert
 from leaky.cli.plot import plot
@@ -90,5 +91,5 @@ def _options(
     pass
 
 
-for _command in (bench, check, compare, convert, plot, tune):
+for _command in (bench, check, claims, compare, convert, plot, tune):
     app.command()(_command)

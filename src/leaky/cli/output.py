@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class ResultConsole(Console):
@@ -89,5 +97,33 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int | None], None]]:
                 bar = progress.add_task(what, total=total, completed=done)
             else:
                 progress.update(bar, completed=done)
+
+        yield update
+
+
+@contextmanager
+def work_bar() -> Iterator[Callable[[float, float, str], None]]:
+    """Show a bar of work of unlike parts with the time left, and which part is under way; nothing in a pipe."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:3}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=120
+    ) as progress:
+        bar: Any = None
+
+        def update(done: float, total: float, what: str) -> None:
+            nonlocal bar
+            if bar is None:
+                # What was found recorded took no time now: it must not count in the speed.
+                bar = progress.add_task(what, total=total, completed=int(done))
+            else:
+                progress.update(bar, completed=done, description=what)
 
         yield update
