@@ -10,9 +10,8 @@ from leaky.claims.answer import Answer, Plot, Series
 from leaky.claims.contest import RECIPE, TASKS, USUAL, Verdicts, by_key, grouped, having, rule, trainings
 from leaky.claims.experiment import Experiment, Lab, Measured
 from leaky.claims.statement import Published, Statement
-from leaky.comparison import Comparison
 from leaky.comparison.verdict import judge_all
-from leaky.trials import Epoch
+from leaky.trials import Epoch, Trial
 from leaky.wording import counted, three_digits
 
 _ARMS = ("relu", USUAL, "leaky_relu(0.1)")
@@ -58,11 +57,12 @@ def measure(lab: Lab) -> Measured:
     """Return, for each aspect, its numbers by task, arm and seed."""
     measured: Measured = {aspect: {} for aspect in _ASPECTS}
     for task, comparison in trainings(lab, _ARMS, baseline="relu").items():
-        level = _level(comparison)
+        count = int(comparison.recipe["epochs"])
+        level = level_of(comparison.arms["relu"], count // 2)
         for arm, trials in comparison.arms.items():
             centre = median([t.score for t in trials if t.score is not None] or [0.0])
             numbers = {
-                "faster": [epochs_to(level, [e.train_loss for e in t.epochs], comparison) for t in trials],
+                "faster": [epochs_to(level, [e.train_loss for e in t.epochs], count) for t in trials],
                 "stabler": [None if t.score is None else abs(t.score - centre) for t in trials],
                 "flowing": [decades(t.epochs) for t in trials],
             }
@@ -71,17 +71,15 @@ def measure(lab: Lab) -> Measured:
     return measured
 
 
-def _level(comparison: Comparison) -> float:
-    """Return the training loss of the median ReLU training after half of its epochs; a diverged one has the worst."""
-    half = int(comparison.recipe["epochs"]) // 2
-    losses = [t.epochs[half].train_loss if len(t.epochs) > half else None for t in comparison.arms["relu"]]
+def level_of(trials: Sequence[Trial], epoch: int) -> float:
+    """Return the training loss of the median trial after an epoch; one that had diverged by then has the worst."""
+    losses = [t.epochs[epoch].train_loss if len(t.epochs) > epoch else None for t in trials]
     return median(math.inf if loss is None else loss for loss in losses)
 
 
-def epochs_to(level: float, losses: Sequence[float | None], comparison: Comparison) -> int:
-    """Return the first epoch whose training loss is at most the level; one more than there are, if none is."""
-    reached = (epoch for epoch, loss in enumerate(losses) if loss is not None and loss <= level)
-    return next(reached, int(comparison.recipe["epochs"]) + 1)
+def epochs_to(level: float, losses: Sequence[float | None], count: int) -> int:
+    """Return the first epoch whose training loss is at most the level; one more than their count, if none is."""
+    return next((epoch for epoch, loss in enumerate(losses) if loss is not None and loss <= level), count + 1)
 
 
 def decades(epochs: Sequence[Epoch]) -> float:
