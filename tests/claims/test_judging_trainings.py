@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leaky.claims import depth, fixed, gan, higher, rivals, training
+from leaky.claims import adversaries, depth, fixed, gan, higher, rivals, training
 from leaky.claims.answer import Answer
 from leaky.claims.contest import LEAKS, LEARNED, SLOPES, TASKS, USUAL
 
@@ -113,7 +113,7 @@ class TestFixed:
         assert answer.verdict == "holds only when"
         assert "digits, tuned: gain" not in answer.numbers
         assert "deep, tuned: gain" in answer.numbers
-        assert answer.numbers["digits: chosen"] == USUAL
+        assert answer.numbers["digits: chosen"] == 0.01
 
 
 class TestTraining:
@@ -168,21 +168,25 @@ class TestDepth:
 
 class TestGan:
     def measured(self, gains: dict[tuple[str, str], float], others: float = 0.0) -> dict[str, Any]:
-        zeros = dict.fromkeys(gan._PLACES, 0.3)
+        zeros = dict.fromkeys(gan.PLACES, 0.3)
         return {
             "covered": {
                 target: scores(
-                    {arm: 5 + (arm != gan._BASELINE) * gains.get((target, arm), others) for arm in gan._ARMS}, 20
+                    {
+                        arm: 5 + (arm != adversaries._BASELINE) * gains.get((target, arm), others)
+                        for arm in adversaries._ARMS
+                    },
+                    20,
                 )
                 for target in gan.TARGETS
             },
-            "zeros": {target: dict.fromkeys(gan._ARMS, zeros) for target in gan.TARGETS},
+            "zeros": {target: dict.fromkeys(adversaries._ARMS, zeros) for target in gan.TARGETS},
         }
 
     def test_each_side(self) -> None:
-        assert told(gan.judge(self.measured({}, 1.0)))[0] == "holds"
-        assert told(gan.judge(self.measured({})))[0] == "not shown"
-        assert told(gan.judge(self.measured({("ring", "leak in both"): -1.0})))[0] == "does not hold here"
-        answer = gan.judge(self.measured({("ring", "leak in both"): 1.0, ("digits", "leak in the generator"): -1.0}))
-        assert told(answer) == ("holds only when", "it is the leak in both (ring)")
-        assert "Worse is leak in the generator (digits)" in answer.sentence
+        assert told(adversaries.judge(self.measured({}, 1.0)))[0] == "holds"
+        assert told(adversaries.judge(self.measured({})))[0] == "not shown"
+        assert told(adversaries.judge(self.measured({("ring", "both leak"): -1.0})))[0] == "does not hold here"
+        answer = adversaries.judge(self.measured({("ring", "both leak"): 1.0, ("digits", "generator leaks"): -1.0}))
+        assert told(answer) == ("holds only when", "both leak (ring)")
+        assert "Fewer are covered where the generator leaks (digits)" in answer.sentence

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from leaky.claims import gan, training
+from leaky.claims import gan, pieces, training
 from leaky.claims.experiment import Lab, Measured
 from leaky.claims.pieces import gathered
 from leaky.trials import Epoch, TaskError, Trial
@@ -84,12 +84,12 @@ def test_a_pair_trains_the_same_twice_and_leaves_random_numbers_alone() -> None:
     assert first != gan.train("ring", "relu", "relu", 6, steps=20)
     assert 0.2 < first["zeros"]["in the discriminator"] < 0.8
     leaky = gan.train("digits", "leaky_relu(0.2)", "leaky_relu(0.2)", 5, steps=20)
-    assert leaky["zeros"] == dict.fromkeys(gan._PLACES, 0.0)
-    assert len(leaky["covered"]) == gan._LOOKS
+    assert leaky["zeros"] == dict.fromkeys(gan.PLACES, 0.0)
+    assert len(leaky["covered"]) == gan.LOOKS
 
 
 class TestPieces:
-    def test_each_is_recorded_and_not_run_again(self, tmp_path: Path) -> None:
+    def test_each_is_recorded_and_not_run_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run: list[int] = []
 
         def train(number: int) -> Measured:
@@ -102,18 +102,18 @@ class TestPieces:
         lab = Lab(tmp_path / "claims.db", 1, shares.append)
         calls = {str(n): (n,) for n in range(4)}
         with pytest.raises(TaskError, match="stopped"):
-            gathered(lab, "squares", "mark", train, calls)
-        assert gathered(lab, "squares", "mark", train, calls) == {str(n): {"square": n**2} for n in range(4)}
+            gathered(lab, "squares", train, calls)
+        assert gathered(lab, "squares", train, calls) == {str(n): {"square": n**2} for n in range(4)}
         assert run == [0, 1, 2, 2, 3]
         assert shares == [0.25, 0.5, 0.75, 1.0]
-        gathered(lab, "squares", "another mark", train, {"0": (0,)})
+        monkeypatch.setattr(pieces, "environment", lambda: {"leaky": "another"})
+        gathered(lab, "squares", train, {"0": (0,)})
         assert run[-1] == 0
 
     def test_processes_come_to_the_same(self, tmp_path: Path) -> None:
         calls = {str(seed): ("ring", "relu", "relu", seed, 10) for seed in range(3)}
         alone, two = (
-            gathered(Lab(tmp_path / f"{jobs}.db", jobs, lambda share: None), "g", "m", gan.train, calls)
-            for jobs in (1, 2)
+            gathered(Lab(tmp_path / f"{jobs}.db", jobs, lambda share: None), "g", gan.train, calls) for jobs in (1, 2)
         )
         assert alone == two
         assert list(two) == list(calls)

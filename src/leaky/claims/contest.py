@@ -8,7 +8,7 @@ from leaky.claims.answer import Verdict as Ruling
 from leaky.claims.experiment import Lab
 from leaky.comparison import Comparison, Verdict
 from leaky.comparison.result import Word
-from leaky.wording import listing
+from leaky.wording import difference, listing
 
 #: the built-in tasks, with the share of the time that each takes
 TASKS = {"digits": 0.27, "digits-shallow": 0.06, "mnist1d": 0.3, "mnist": 0.2, "deep": 0.17}
@@ -65,6 +65,14 @@ def grouped(pairs: Iterable[tuple[str, str]]) -> str:
 def having(verdicts: Verdicts, word: Word) -> list[tuple[str, str]]:
     """Return the keys of the verdicts with this word."""
     return [key for key, verdict in verdicts.items() if verdict.word == word]
+
+
+def gains(verdicts: Verdicts) -> str:
+    """Write ``tanh: +0.020 on digits, 0.000 on deep; …`` for the difference of each arm to the baseline, task by task."""
+    arms: dict[str, list[str]] = {}
+    for (task, arm), verdict in verdicts.items():
+        arms.setdefault(arm, []).append(f"{difference(verdict.difference, 'r2')} on {task}")
+    return "; ".join(f"{arm}: {', '.join(several)}" for arm, several in arms.items())
 
 
 def mean(values: Sequence[float | None]) -> float | None:

@@ -7,7 +7,7 @@ import numpy as np
 from leaky.checkup.birth import at_birth, born_dead_bound
 from leaky.claims.answer import Answer, Plot, Series
 from leaky.claims.answer import Verdict as Ruling
-from leaky.claims.contest import SEEDS, USUAL, Verdicts, by_key, mean, scores
+from leaky.claims.contest import SEEDS, USUAL, Verdicts, by_key, gains, mean, scores
 from leaky.claims.experiment import Experiment, Lab, Measured
 from leaky.claims.statement import Published, Statement
 from leaky.comparison.result import Word
@@ -84,11 +84,8 @@ def judge(measured: Measured) -> Answer:
     verdicts = by_key(judge_all(measured["scores"], "relu"))
     words = {task: {v.word for (t, _), v in verdicts.items() if t == task} for task in measured["scores"]}
     depths = [depth for depth in map(str, _DEPTHS) if "better" in words[depth]]
-    told = listing([f"{_called(task)} {arm} {difference(v.difference, 'r2')}" for (task, arm), v in verdicts.items()])
     born = {(w, d): row[i][0] for w, row in measured["born"].items() for i, d in enumerate(_BORN_DEPTHS)}
-    sentence = (
-        f"Gains over ReLU: {told}. Born dead are {share(born['4', 20])} of ReLU networks of width 4 and depth 20, "
-    )
+    sentence = f"Gains over ReLU of {gains({(_called(task), arm): v for (task, arm), v in verdicts.items()})}. Born dead are {share(born['4', 20])} of ReLU networks of width 4 and depth 20, "
     sentence += f"by theory at most {share(born_dead_bound(4, 20))}; of width 64 and depth 50, {share(born['64', 50])}."
     answer = _ruling(words, depths, verdicts)
     return Answer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from leaky.activation import Activation
 from leaky.claims.answer import Answer, Plot, Series
 from leaky.claims.contest import (
     LEAKS,
@@ -14,6 +15,7 @@ from leaky.claims.contest import (
     USUAL,
     Verdicts,
     by_key,
+    gains,
     grouped,
     having,
     mean,
@@ -25,7 +27,7 @@ from leaky.claims.experiment import Experiment, Lab, Measured
 from leaky.claims.statement import Published, Statement
 from leaky.comparison.verdict import judge_all
 from leaky.trials import load_task
-from leaky.wording import difference, listing
+from leaky.wording import listing
 
 #: seeds of the trainings by which the slope is chosen: none on which it is judged
 _CHOOSING = (100, 101, 102)
@@ -84,8 +86,9 @@ def judge(measured: Measured) -> Answer:
     if ruling == "holds" and USUAL in slopes.values():
         ruling = "holds only when"
     won, lost = having(verdicts, "better"), having(verdicts, "worse")
-    gains = listing([f"{other} on {task} {difference(v.difference, 'r2')}" for (task, other), v in verdicts.items()])
-    sentence = f"Chosen were {listing([f'{arm} on {task}' for task, arm in slopes.items()])}. Against {USUAL}: {gains}."
+    numbers = {task: Activation.parse(arm).parameters[0] for task, arm in slopes.items()}
+    sentence = f"Chosen were the slopes {listing([f'{slope:g} on {task}' for task, slope in numbers.items()])}. "
+    sentence += f"Gains over 0.01 of {gains(verdicts)}."
     sentence += f" Worse is {grouped(lost)}." if lost else ""
     return Answer(
         "S19",
@@ -94,7 +97,7 @@ def judge(measured: Measured) -> Answer:
         condition=f"it is said of {grouped(won)}" if ruling == "holds only when" else "",
         reason="" if ruling == "holds" else _REASON,
         numbers={
-            **{f"{task}: chosen": arm for task, arm in slopes.items()},
+            **{f"{task}: chosen": slope for task, slope in numbers.items()},
             **{f"{task}, {other}: gain": v.difference for (task, other), v in verdicts.items()},
         },
         plots=(_plot(verdicts, slopes),),
@@ -120,12 +123,12 @@ def _plot(verdicts: Verdicts, slopes: dict[str, str]) -> Plot:
         return Series(LEARNED if other == "PReLU" else other, tuple(slopes), value, low, high, kind="points")
 
     return Plot(
-        "What tuning and learning the slope gain over 0.01",
+        "Gains over a slope of 0.01",
         "task",
         "difference in accuracy (deep: R²)",
         (series("tuned"), series("PReLU")),
         "The mean difference to 0.01 with its 95 % interval on each task, for the slope chosen and for PReLU: "
-        f"{', '.join(f'{other} on {task} ' + difference(v.difference, 'r2') for (task, other), v in verdicts.items())}.",
+        f"{gains(verdicts)}.",
         mark=0.0,
     )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import as_completed
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -14,7 +17,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from leaky.claims.experiment import Lab, Measured
 from leaky.claims.record import Record
-from leaky.trials import Study, TaskError
+from leaky.trials import Study, TaskError, environment
 from leaky.trials.interrupts import interrupts_held_back
 
 
@@ -25,7 +28,7 @@ class Pieces(Record):
         place: see :class:`leaky.trials.Study`.
         name: of the study there.
         keys: of the pieces.
-        fingerprint: of the experiment. Pieces of another one are not seen.
+        fingerprint: of all that they depend on. Pieces with another one are not seen.
     """
 
     def __init__(self, place: Any, name: str, keys: Mapping[str, Any], fingerprint: str) -> None:
@@ -33,21 +36,22 @@ class Pieces(Record):
 
 
 def gathered(
-    lab: Lab, name: str, fingerprint: str, train: Callable[..., Measured], calls: Mapping[str, tuple[Any, ...]]
+    lab: Lab, name: str, train: Callable[..., Measured], calls: Mapping[str, tuple[Any, ...]]
 ) -> dict[str, Measured]:
     """Return what ``train`` returns for each call, by its key; what is recorded is not run again.
 
     Args:
         lab: the study, and how many are run at a time.
         name: of the pieces in the study.
-        fingerprint: of all that they depend on besides their arguments.
-        train: a function of a module; it seeds what it draws, and uses one thread.
+        train: a function of a module; it seeds what it draws, and uses one thread. With another text of that module, or
+            versions, what is recorded does not count.
         calls: the arguments of each.
 
     Raises:
         TaskError: a process was killed, or the study cannot be used; pieces that had finished are recorded.
     """
-    record = Pieces(lab.study, name, calls, fingerprint)
+    text = Path(inspect.getfile(train)).read_bytes() + repr(environment()).encode()
+    record = Pieces(lab.study, name, calls, hashlib.sha256(text).hexdigest()[:16])
     found = record.measured()
     missing = {key: arguments for key, arguments in calls.items() if key not in found}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from leaky.claims import (
+    adversaries,
     converting,
     cost,
     definitions,
@@ -12,7 +13,6 @@ from leaky.claims import (
     differences,
     dying,
     fixed,
-    gan,
     gradients,
     growth,
     higher,
@@ -26,6 +26,7 @@ from leaky.claims import (
 from leaky.claims.experiment import Experiment
 
 _MODULES = (
+    adversaries,
     converting,
     cost,
     definitions,
@@ -33,7 +34,6 @@ _MODULES = (
     differences,
     dying,
     fixed,
-    gan,
     gradients,
     growth,
     higher,

@@ -126,14 +126,14 @@ def _plot(verdicts: Verdicts) -> Plot:
             kind="points",
         )
 
-    worst = [f"{rival} on {task} {difference(_negated(v.difference), 'r2')}" for (task, rival), v in verdicts.items()]
+    told = [f"{rival} on {task} {difference(_negated(v.difference), 'r2')}" for (task, rival), v in verdicts.items()]
     return Plot(
         f"What {USUAL} gains",
         "task",
         "difference in accuracy (deep: R²)",
         tuple(series(rival) for rival in dict.fromkeys(rival for _, rival in verdicts)),
         f"The mean difference of {USUAL} to each rival on each task with its 95 % interval; above 0 it is ahead: "
-        f"{', '.join(worst)}.",
+        f"{', '.join(told)}.",
         mark=0.0,
     )
 
