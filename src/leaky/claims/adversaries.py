@@ -116,8 +116,9 @@ def judge(measured: Measured) -> Answer:
 
 
 _REASON = (
-    "Half of the gradient is cut in each hidden layer of a ReLU discriminator, yet what arrives at the generator is a sum over "
-    "all paths that are left, and hardly ever zero: in small networks, sparse inside is not sparse where it counts."
+    "In the hidden layers of a ReLU discriminator half of the gradient is zeros, yet what arrives at the generator is a sum over all "
+    "paths that are left, and hardly ever zero: sparse inside is not sparse where it counts. The published advice is from deep "
+    "convolutional networks and long trainings; these are small and short, and their settings were chosen with ReLU in both."
 )
 
 
