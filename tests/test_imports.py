@@ -67,6 +67,7 @@ HEAVY = {
     "joblib",
     "matplotlib",
     "ml_dtypes",
+    "mlxtend",
     "mnist1d",
     "optuna",
     "pandas",

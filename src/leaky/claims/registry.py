@@ -5,21 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from leaky.claims import (
+    adversaries,
     converting,
     cost,
     definitions,
+    depth,
     differences,
     dying,
+    fixed,
     gradients,
     growth,
+    higher,
     kink,
     linearity,
+    rivals,
     silence,
     sparsity,
+    training,
 )
 from leaky.claims.experiment import Experiment
 
-_MODULES = (definitions, differences, dying, silence, gradients, growth, cost, sparsity, kink, linearity, converting)
+_MODULES = (
+    adversaries,
+    converting,
+    cost,
+    definitions,
+    depth,
+    differences,
+    dying,
+    fixed,
+    gradients,
+    growth,
+    higher,
+    kink,
+    linearity,
+    rivals,
+    silence,
+    sparsity,
+    training,
+)
 
 #: by statement, in the order of the statements
 EXPERIMENTS: dict[str, Experiment] = {

@@ -18,7 +18,8 @@ from leaky.cli.output import ResultConsole, check_output, messages, progress_bar
 def compare(
     context: typer.Context,
     task: Annotated[
-        str, typer.Option(help="digits, digits-shallow, mnist1d, or a file of yours as mine.py:task.")
+        str,
+        typer.Option(help="digits, digits-shallow, mnist1d, mnist, deep, or a file of yours as mine.py:task."),
     ] = "digits",
     activation: Annotated[
         list[str] | None,

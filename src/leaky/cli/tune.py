@@ -18,7 +18,8 @@ from leaky.cli.output import ResultConsole, check_output, messages, progress_bar
 def tune(
     context: typer.Context,
     task: Annotated[
-        str, typer.Option(help="digits, digits-shallow, mnist1d, or a file of yours as mine.py:task.")
+        str,
+        typer.Option(help="digits, digits-shallow, mnist1d, mnist, deep, or a file of yours as mine.py:task."),
     ] = "digits",
     tolerance: Annotated[
         float, typer.Option(help="Stop when the slope found loses at most so much against the best (0.01: a point).")
