@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from leaky.cli.output import ResultConsole, check_output, say_stopped, study_place, work_bar
+from leaky.cli.output import ResultConsole, check_output, say_what_is_kept, study_place, work_bar
 
 
 def claims(
@@ -38,15 +38,12 @@ def claims(
     chosen(statements or None)  # what is not known is said before anything else
     check_output(output, (".html",))
     place = study_place(study, output, output.stem)
-    try:
-        with redirect_stdout(sys.stderr), work_bar() as progress:
-            found = run(statements or None, study=place, jobs=jobs, progress=progress)
-        # A file's name may hold bytes that are no text.
-        command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
-        write_report(found, output, command=command)
-    except KeyboardInterrupt:
-        say_stopped(place)
-        raise
+    say_what_is_kept(place)
+    with redirect_stdout(sys.stderr), work_bar() as progress:
+        found = run(statements or None, study=place, jobs=jobs, progress=progress)
+    # A file's name may hold bytes that are no text.
+    command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
+    write_report(found, output, command=command)
     if as_json:
         print(json.dumps(found.to_dict(), allow_nan=False))
     show_claims(found, ResultConsole(stderr=as_json, highlight=False))
