@@ -168,5 +168,9 @@ def test_what_is_written_down_beforehand(experiment: Experiment) -> None:
         assert experiment.seconds > 0
 
 
+def test_every_statement_has_its_answer() -> None:
+    assert list(EXPERIMENTS) == [f"S{n}" for n in range(1, 23)]
+
+
 def test_all_of_them_take_a_quarter_of_an_hour_at_most() -> None:
     assert sum(experiment.seconds for experiment in EXPERIMENTS.values()) <= 12 * 60
