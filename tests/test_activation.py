@@ -79,6 +79,20 @@ def test_module(text: str, kind: type[nn.Module]) -> None:
     assert copy.deepcopy(module).leaky_activation == text
 
 
+def test_a_slope_for_each_site() -> None:
+    arm = Activation.parse("leaky_relu(0.1, 0.7)")
+    assert str(arm) == "leaky_relu(0.1, 0.7)"
+    # He's condition on average over the sites: E[slope²] = (0.01 + 0.49) / 2.
+    assert arm.typical.parameters == pytest.approx((0.5,))
+    assert arm.gain == arm.typical.gain == pytest.approx(math.sqrt(2 / 1.25))
+    assert Activation.parse("leaky_relu(0.3, 0.3)").typical == Activation("leaky_relu", (0.3,))
+    assert Activation("relu").typical == Activation("relu")
+    with pytest.raises(ValueError, match=r"^activation: leaky_relu\(0.1, 0.7\) has 2 slopes; a module takes one$"):
+        arm.module()
+    with pytest.raises(ValueError, match="leaky_relu's negative_slope is nan"):
+        Activation.parse("leaky_relu(0.1, 0.2, nan)")
+
+
 def test_parameters_reach_the_module() -> None:
     x = torch.tensor([-2.0])
     for text, expected in [("leaky_relu(0.3)", -0.6), ("prelu(0.5)", -1.0), ("elu(2)", 2 * math.expm1(-2))]:

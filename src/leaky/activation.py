@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -25,6 +25,17 @@ class _Kind:
     gain: Callable[..., float]
     #: whether the parameters are written even where they are the defaults
     verbose: bool = False
+    #: whether it takes any number of them, one for each site
+    by_site: bool = False
+
+
+def _leaky_gain(*slopes: float) -> float:
+    return leaky_gain(_typical(slopes))
+
+
+def _typical(slopes: Sequence[float]) -> float:
+    # He's condition with slopes that differ: E[f²] = σ²(1 + E[slope²])/2.
+    return slopes[0] if len(set(slopes)) == 1 else math.sqrt(sum(slope * slope for slope in slopes) / len(slopes))
 
 
 def _rrelu_gain(lower: float, upper: float) -> float:
@@ -51,7 +62,7 @@ def _second_moment_gain(f: Callable[[np.ndarray], np.ndarray]) -> float:
 
 _KINDS = {
     "relu": _Kind({}, lambda: leaky_gain(0.0)),
-    "leaky_relu": _Kind({"negative_slope": 0.01}, leaky_gain, verbose=True),
+    "leaky_relu": _Kind({"negative_slope": 0.01}, _leaky_gain, verbose=True, by_site=True),
     "prelu": _Kind({"init": 0.25}, leaky_gain, verbose=True),
     "rrelu": _Kind({"lower": 1 / 8, "upper": 1 / 3}, _rrelu_gain),
     # The customary gains (Glorot & Bengio 2010 for the linear region; 5/3 as in torch.nn.init.calculate_gain).
@@ -71,7 +82,8 @@ class Activation:
     Args:
         name: ``relu``, ``leaky_relu``, ``prelu``, ``rrelu``, ``sigmoid``, ``tanh``, ``elu`` or ``gelu``.
         parameters: its numbers; missing ones take PyTorch's defaults (negative slope 0.01; PReLU's first slope 0.25;
-            RReLU's bounds 1/8 and 1/3; ELU's α 1).
+            RReLU's bounds 1/8 and 1/3; ELU's α 1). Of several slopes, ``leaky_relu(0.1, 0.2)``, each is that of one site,
+            in the order in which ``torch.nn.Module.modules`` comes to them.
 
     Raises:
         ValueError: unknown name, too many parameters, or a parameter that is NaN.
@@ -89,10 +101,10 @@ class Activation:
             raise ValueError(f"activation: {self.name!r} is unknown; expected one of {', '.join(_KINDS)}")
         given = tuple(float(p) + 0.0 for p in self.parameters)  # −0 becomes 0: equal arms have equal texts
         names = tuple(kind.defaults)
-        if len(given) > len(names):
+        if len(given) > len(names) and not kind.by_site:
             takes = f"at most {len(names)} ({', '.join(names)})" if names else "none"
             raise ValueError(f"activation: {self.name} was given {len(given)} parameters; it takes {takes}")
-        for name, value in zip(names, given, strict=False):
+        for name, value in zip(names * len(given) if kind.by_site else names, given, strict=False):
             if math.isnan(value):
                 raise ValueError(f"activation: {self.name}'s {name} is nan; expected a number")
         object.__setattr__(self, "parameters", given + tuple(kind.defaults.values())[len(given) :])
@@ -140,6 +152,13 @@ class Activation:
         return _KINDS[self.name].gain(*self.parameters)
 
     @property
+    def typical(self) -> Activation:
+        """The same; of several slopes, one with their gain: it stands in until each site is given its own."""
+        if not _KINDS[self.name].by_site or len(self.parameters) == 1:
+            return self
+        return Activation(self.name, (_typical(self.parameters),))
+
+    @property
     def slope_warning(self) -> str | None:
         """One line if a slope on negative inputs lies outside 0 … 1, where the function is no leak any more."""
         if self.name in ("leaky_relu", "prelu", "rrelu") and not all(0 <= p <= 1 for p in self.parameters):
@@ -152,7 +171,13 @@ class Activation:
         return self.name not in ("sigmoid", "tanh")
 
     def module(self) -> torch.nn.Module:
-        """Return a new PyTorch module that applies the activation, marked as a site of this arm (needs PyTorch)."""
+        """Return a new PyTorch module that applies the activation, marked as a site of this arm (needs PyTorch).
+
+        Raises:
+            ValueError: there are several slopes; which one is meant only the whole network can tell.
+        """
+        if self is not self.typical:
+            raise ValueError(f"activation: {self} has {len(self.parameters)} slopes; a module takes one")
         from torch import nn
 
         from leaky.torch import LeakyReLU

@@ -13,7 +13,7 @@ from torch import nn
 import leaky
 from leaky import Activation, Task
 from leaky.trials import TaskError, rehearse, run_trial, suits
-from leaky.trials.making import make
+from leaky.trials.making import make, places
 
 
 class Plain(nn.Module):
@@ -119,3 +119,57 @@ def test_a_comparison_without_the_arms_that_cannot_be_had(make_task: Callable[..
     assert comparison.recipe["activations converted"] == "2, wherever the network says ReLU"
     assert all(np.isfinite(trial.epochs[-1].test_loss or np.nan) for trial in comparison.trials)
     assert [suits(task, Activation(name)) for name in ("relu", "prelu", "tanh")] == [True, False, False]
+
+
+class Twice(nn.Module):
+    """Two calls in one forward, and a Leaky ReLU of the user's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block, self.own, self.last = Calls(), nn.LeakyReLU(0.2), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.own(self.block(x)))
+
+
+class Calls(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(4, 8), nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.relu(self.outer(nn.functional.relu(self.inner(x))))
+
+
+@pytest.mark.parametrize(
+    ("model", "names", "expected"),
+    [
+        (taking, ["1", "3"], {"1": 0.1, "3": 0.7}),
+        (modules, ["1", "3"], {"1": 0.1, "3": 0.7}),
+        (Twice, ["block, call 1", "block, call 2"], {"block": [0.1, 0.7], "own": 0.2}),
+    ],
+)
+def test_a_slope_for_each_site(
+    model: Any, names: list[str], expected: dict[str, Any], make_task: Callable[..., Task]
+) -> None:
+    task, arm = make_task(model=model), Activation.parse("leaky_relu(0.1, 0.7)")
+    assert places(task) == names
+    torch.manual_seed(0)
+    first = make(task, arm).model
+    assert leaky.torch.slopes(first) == expected
+    torch.manual_seed(0)
+    typical = make(task, arm.typical).model  # whose slopes are not touched by the other's
+    assert set(leaky.torch.slopes(typical)) == set(expected)
+    assert leaky.torch.slopes(typical) != expected
+    for one, other in zip(first.parameters(), typical.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert run_trial(task, arm, 0).score is not None
+    assert (
+        len({rehearse(task, Activation.parse(text)) for text in ("leaky_relu(0.1, 0.7)", "leaky_relu(0.7, 0.1)")}) == 2
+    )
+
+
+def test_as_many_slopes_as_sites(make_task: Callable[..., Task]) -> None:
+    message = r"task: leaky_relu\(0.1, 0.2, 0.3\); the network has 2 sites, expected a slope for each"
+    with pytest.raises(TaskError, match=message):
+        make(make_task(model=taking), Activation.parse("leaky_relu(0.1, 0.2, 0.3)"))

@@ -27,8 +27,10 @@ def trained(arm: Activation, seed: int, score: Score) -> Trial:
     return Trial(str(arm), seed, 3 if value is None else None, epochs, (), (), (), 0.0, slopes=slopes)
 
 
-def searched(score: Score, tolerance: float = 0.01, trials: int = 60) -> tuple[Search, list[Round]]:
-    search, finished, rounds = Search(3, tolerance, trials), {}, []
+def searched(
+    score: Score, tolerance: float = 0.01, trials: int = 60, *, first_seed: int = 0, learns: bool = True
+) -> tuple[Search, list[Round]]:
+    search, finished, rounds = Search(3, tolerance, trials, first_seed, learns), {}, []
     while (wanted := search.advance(finished)) is not None:
         rounds.append(wanted)
         finished |= {(str(arm), seed): trained(arm, seed, score) for arm, seed in wanted.wanted}
@@ -39,6 +41,21 @@ def test_it_begins_with_what_is_known() -> None:
     first = searched(hill)[1][0].wanted
     assert first[0] == (Activation("prelu"), 0)
     assert {arm.parameters[0] for arm, _ in first[1:]} == set(START)
+
+
+def test_a_network_that_prelu_does_not_suit_is_tuned_without_it() -> None:
+    search, _ = searched(hill, learns=False)
+    assert {arm for arm, _ in search.keys if not arm.startswith("leaky")} == set()
+    assert search.curve is not None
+    assert 0.3 < search.curve.best < 0.75
+
+
+def test_another_first_seed_repeats_it_on_others() -> None:
+    one, other = (searched(hill, first_seed=first)[0] for first in (0, 1000))
+    assert {seed for _, seed in one.keys}.isdisjoint({seed for _, seed in other.keys})
+    assert min(seed for _, seed in other.keys) == 1000
+    assert other.curve is not None
+    assert 0.3 < other.curve.best < 0.75
 
 
 def test_it_finds_the_top() -> None:

@@ -28,6 +28,8 @@ def tune(
     confirm: Annotated[
         bool, typer.Option(help="Train the slope found, 0.01, ReLU and PReLU on ten fresh seeds.")
     ] = True,
+    per_layer: Annotated[bool, typer.Option("--per-layer", help="Then try a slope for each site, too.")] = False,
+    first_seed: Annotated[int, typer.Option(help="Of the search's trainings: another one repeats it on others.")] = 0,
     epochs: Annotated[int | None, typer.Option(help="Instead of the task's own number.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Trainings at a time. (default: one per core)")] = None,
     study: Annotated[
@@ -61,6 +63,8 @@ def tune(
                 trials=trials,
                 seconds=None if time is None else 60 * time,
                 confirm=confirm,
+                per_layer=per_layer,
+                first_seed=first_seed,
                 epochs=epochs,
                 jobs=jobs,
                 engine=engine,

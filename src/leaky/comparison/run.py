@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from operator import index
 from pathlib import Path
 
@@ -102,6 +103,18 @@ def compare(
         seeds=numbers,
         trials=trials,
         verdicts=judge(scores, str(base), loaded.metric),
+    )
+
+
+def part(comparison: Comparison, arms: Sequence[str], baseline: str) -> Comparison:
+    """Return the comparison of some of the arms, judged for themselves and against another baseline."""
+    scores = {arm: [trial.score for trial in comparison.arms[arm]] for arm in arms}
+    return replace(
+        comparison,
+        baseline=baseline,
+        activations=tuple(arms),
+        trials=tuple(trial for arm in arms for trial in comparison.arms[arm]),
+        verdicts=judge(scores, baseline, comparison.metric),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -52,24 +54,35 @@ def score_over_slope(tuning: Tuning) -> Figure:
     return describe(figure, f"Score over the slope. {tuning.headline}")
 
 
-def rows(tuning: Tuning) -> list[tuple[float, int, float | None, float | None, str]]:
-    """Return a row for each slope tried: the slope, its trainings, mean and deviation of their scores, what became of it."""
-    found: dict[float, list[float | None]] = {}
-    stopped: dict[float, int] = {}
-    for trial in tuning.trials:
-        arm = Activation.parse(trial.activation)
-        if arm.name == "leaky_relu":
-            found.setdefault(arm.parameters[0], []).append(trial.score)
-            stopped[arm.parameters[0]] = stopped.get(arm.parameters[0], 0) + (trial.stopped is not None)
-    table = []
-    for slope, scores in sorted(found.items()):
-        finite = [score for score in scores if score is not None]
-        said = ["best"] if slope == tuning.slope else []
-        said += ["as good"] if tuning.as_good[0] <= slope <= tuning.as_good[1] and not said else []
-        said += [f"{len(scores) - len(finite)} diverged"] if len(finite) < len(scores) else []
-        said += [f"{stopped[slope]} given up early"] if stopped[slope] else []
-        said += [tuning.dropped[slope]] if slope in tuning.dropped else []
+@dataclass(frozen=True)
+class Row:
+    """What is told of a slope that was tried."""
+
+    slope: float
+    trainings: int
+    #: of their scores, what a seed does to all slopes alike taken out
+    mean: float | None
+    deviation: float | None
+    #: what became of it
+    said: str
+
+
+def rows(tuning: Tuning) -> list[Row]:
+    """Return a row for each slope tried."""
+    trials = {(t.activation, t.seed): t for t in tuning.trials}
+    scores, _ = scored(trials)
+    slopes, values = centred(scores)
+    curve, table = tuning.curve, []
+    for slope in sorted(scores):
+        own = [trials[str(Activation("leaky_relu", (slope,))), seed] for seed in scores[slope]]
+        finite = [value for value, t in zip(values[slopes == slope], own, strict=True) if t.score is not None]
+        diverged, stopped = len(own) - len(finite), sum(t.stopped is not None for t in own)
+        said = [
+            "best" if slope == tuning.slope else "worse" if curve.worse[curve.slopes.searchsorted(slope)] else "as good"
+        ]
+        said += [f"{diverged} diverged"] if diverged else []
+        said += [f"{stopped} given up early"] if stopped else []
         mean = float(np.mean(finite)) if finite else None
         deviation = float(np.std(finite, ddof=1)) if len(finite) > 1 else None
-        table.append((slope, len(scores), mean, deviation, ", ".join(said)))
+        table.append(Row(slope, len(own), mean, deviation, ", ".join(said)))
     return table

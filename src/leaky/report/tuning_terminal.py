@@ -18,14 +18,22 @@ def show_tuning(tuning: Tuning, console: Console) -> None:
     for heading in ("slope", "seeds", metric):
         table.add_column(heading, justify="right")
     table.add_column("")
-    for slope, seeds, mean, deviation, said in rows(tuning):
-        score = words.spread(mean, deviation, tuning.metric).removesuffix(" %")
-        table.add_row(f"{slope:.3g}", str(seeds), score, Text(said, style="bold" if slope == tuning.slope else ""))
+    for row in rows(tuning):
+        score = words.spread(row.mean, row.deviation, tuning.metric).removesuffix(" %")
+        style = "bold" if row.slope == tuning.slope else ""
+        table.add_row(f"{row.slope:.3g}", str(row.trainings), score, Text(row.said, style=style))
     console.print(Text(words.plain(f"{tuning.task}: scores on data set aside from training"), style="bold"))
     console.print(table)
+    console.print(Text("± standard deviation; what a seed does to all slopes alike is taken out", style="dim"))
     console.print()
     console.print(Text(words.plain(tuning.headline), style="bold"))
     console.print(Text(tuning.bound))
+    if tuning.layers is not None:
+        console.print(Text(f"\n{tuning.layers.headline}"))
+        if len(set(tuning.layers.slopes)) > 1:
+            console.print(
+                Text(f"These slopes, in order: {', '.join(f'{slope:.2g}' for slope in tuning.layers.slopes)}")
+            )
     if tuning.confirmation is not None:
         console.print(Text("\nOn fresh seeds and the test data:"))
         terminal.show(tuning.confirmation, console)

@@ -4,7 +4,7 @@ from leaky.trials.builtin import BUILTIN, initialise, mlp
 from leaky.trials.engine import Engine, run_trials
 from leaky.trials.environment import environment
 from leaky.trials.loading import TaskSource, load_task
-from leaky.trials.making import suits
+from leaky.trials.making import places, suits
 from leaky.trials.record import Epoch, Trial
 from leaky.trials.rehearsal import describe, rehearse
 from leaky.trials.sharing import complete
@@ -27,6 +27,7 @@ __all__ = [
     "initialise",
     "load_task",
     "mlp",
+    "places",
     "rehearse",
     "run_trial",
     "run_trials",

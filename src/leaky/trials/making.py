@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,8 +14,10 @@ from leaky.activation import Activation
 from leaky.conversion import Conversion, Left, convert
 from leaky.conversion.selection import KINDS
 from leaky.torch.randomness import random_state_kept
+from leaky.torch.slopes import by_path, slopes_of
 from leaky.torch.watch import undisturbed, watch
 from leaky.trials.task import Task, TaskError
+from leaky.wording import counted
 
 # Samples on which it is seen what feeds what.
 _SAMPLES = 32
@@ -32,6 +36,29 @@ class Made:
     sites: tuple[str, ...] = ()
     #: of those of the user's rectifiers that are the same in every arm, why
     left: tuple[Left, ...] = ()
+    #: modules that hold the arm's slopes, by path, if it is Leaky ReLU
+    leaks: dict[str, nn.Module] = field(default_factory=dict)
+
+    def places(self) -> list[str]:
+        """Return what has a slope, by the module's path and, where that makes several calls, the number of the call."""
+        counts = {
+            path: len(calls) for path, module in self.leaks.items() if isinstance(calls := slopes_of(module), list)
+        }
+        return [
+            f"{path}, call {number}".removeprefix(", ") if path in counts else path
+            for path in self.leaks
+            for number in range(1, counts.get(path, 1) + 1)
+        ]
+
+    def deal(self, slopes: Sequence[float]) -> None:
+        """Give each place its own slope."""
+        rest = iter(slopes)
+        module: Any  # modules declare that all they hold are tensors and modules
+        for module in self.leaks.values():
+            if isinstance(calls := slopes_of(module), list):
+                module.leaky_slopes[:] = [next(rest) for _ in calls]
+            else:
+                module.negative_slope = next(rest)
 
 
 def make(task: Task, activation: Activation) -> Made:
@@ -41,13 +68,24 @@ def make(task: Task, activation: Activation) -> Made:
     gain; with ReLU it is as the factory made it. Its other activations are the same in every arm.
 
     Raises:
-        ArmError: the network cannot be converted to this activation.
+        ArmError: the network cannot be converted to this activation, or has not one site for each of its slopes.
         TaskError: the factory makes something else than a network, or one without a ReLU.
     """
-    model = task.model(activation) if takes_activation(task) else task.model()  # type: ignore[call-arg]  # as looked up
+    one = activation.typical
+    model = task.model(one) if takes_activation(task) else task.model()  # type: ignore[call-arg]  # as looked up
     if not isinstance(model, nn.Module):
         raise TaskError(f"task: the model factory returned {type(model).__name__}; expected a torch.nn.Module")
-    return Made(model) if takes_activation(task) else _converted(model, activation, task)
+    made = Made(model, leaks=_leaks(model)) if takes_activation(task) else _converted(model, one, task)
+    if one is not activation:
+        if (places := len(made.places())) != len(activation.parameters):
+            raise ArmError(f"task: {activation}; the network has {counted(places, 'site')}, expected a slope for each")
+        made.deal(activation.parameters)
+    return made
+
+
+def _leaks(model: nn.Module) -> dict[str, nn.Module]:
+    marked = {path: module for path, module in model.named_modules() if hasattr(module, "leaky_activation")}
+    return {path: module for path, module in marked.items() if slopes_of(module) is not None}
 
 
 def takes_activation(task: Task) -> bool:
@@ -66,6 +104,12 @@ def suits(task: Task, activation: Activation) -> bool:
     except ArmError:
         return False
     return True
+
+
+def places(task: Task) -> list[str]:
+    """Return what can have a Leaky ReLU's slope of its own, in the order in which an activation names their slopes."""
+    with random_state_kept():
+        return make(task, Activation("leaky_relu")).places()
 
 
 def _converted(model: nn.Module, activation: Activation, task: Task) -> Made:
@@ -90,7 +134,9 @@ def _converted(model: nn.Module, activation: Activation, task: Task) -> Made:
             reason = next(each.reason for each in made.left if each.site == change.site)
             raise ArmError(f"task: {activation} cannot stand at {change.site}: {reason}")
     _mark_learned(model, made.model, str(activation))
-    return Made(made.model, _renamed(model, made.model, changed, x), left)
+    own = set(by_path(model))
+    leaks = {path: each for path, each in made.model.named_modules() if path not in own and slopes_of(each) is not None}
+    return Made(made.model, _renamed(model, made.model, changed, x), left, leaks)
 
 
 def _convert(model: nn.Module, to: str, activation: Activation, x: torch.Tensor) -> Conversion:

@@ -37,6 +37,8 @@ class Curve:
     #: what it may lose against the truly best slope, by the process: mean, and bound at 95 %
     regret: float
     regret_bound: float
+    #: which of the slopes are shown to be worse than the best one, at 95 %
+    worse: NDArray[np.bool_]
     #: ends of the range of slopes around the best, as far as they were tried, that are as good within the noise
     as_good: tuple[float, float]
 
@@ -68,6 +70,7 @@ def fit(scores: Mapping[float, Mapping[int, float]], eligible: Collection[float]
     drawn = _draws(mean, covariance)
     best = int(np.argmax(np.where(np.isin(asked, list(eligible)), mean, -np.inf)))
     losses = drawn.max(axis=1) - drawn[:, best]
+    worse = np.quantile(drawn[:, [best]] - drawn, 0.05, axis=0) > 0
     return Curve(
         slopes=asked,
         mean=mean * scale + offset,
@@ -77,7 +80,8 @@ def fit(scores: Mapping[float, Mapping[int, float]], eligible: Collection[float]
         best=float(asked[best]),
         regret=float(losses.mean()) * scale,
         regret_bound=float(np.quantile(losses, 0.95)) * scale,
-        as_good=_as_good(asked, drawn, best, (slopes.min(), slopes.max())),
+        worse=worse,
+        as_good=_as_good(asked, worse, best, (slopes.min(), slopes.max())),
     )
 
 
@@ -103,8 +107,7 @@ def _draws(mean: Floats, covariance: Floats) -> Floats:
     return drawn
 
 
-def _as_good(slopes: Floats, drawn: Floats, best: int, tried: tuple[float, float]) -> tuple[float, float]:
-    worse = np.quantile(drawn[:, [best]] - drawn, 0.05, axis=0) > 0  # shown to be, at 95 %
+def _as_good(slopes: Floats, worse: NDArray[np.bool_], best: int, tried: tuple[float, float]) -> tuple[float, float]:
     below, above = np.nonzero(worse[:best])[0], np.nonzero(worse[best:])[0]
     first = int(below[-1]) + 1 if len(below) else 0
     last = best + int(above[0]) - 1 if len(above) else len(slopes) - 1

@@ -6,9 +6,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from leaky import wording
+from leaky.activation import Activation
 from leaky.comparison import Comparison
 from leaky.trials import Trial
 from leaky.tuning.curve import Curve
+from leaky.tuning.layers import Layers
+from leaky.tuning.search import LEAST, MOST
+
+# The slope that Leaky ReLU has where nobody chose one.
+_CUSTOMARY = 0.01
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,25 +41,62 @@ class Tuning:
     ended: str
     #: the slope found on fresh seeds and the task's own test data, against 0.01, ReLU and PReLU; None if not asked for
     confirmation: Comparison | None
+    #: a slope for each site; None if not asked for, or there was no time
+    layers: Layers | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the slope loses at most the tolerance against the best, by what is known."""
+        return self.curve.regret_bound <= self.tolerance
 
     @property
     def headline(self) -> str:
         """The answer in a sentence or two."""
+        customary = bool(self.curve.worse[self.curve.slopes.searchsorted(_CUSTOMARY)])  # always among those tried
+        slope = f"{self.slope:.2g}"
+        if customary or not self.as_good[0] <= _CUSTOMARY <= self.as_good[1]:
+            said = f"the slope {slope} is the best found" if self.settled else f"the slope {slope} did best so far"
+            last = "and 0.01 is worse" if customary else "and 0.01 is not shown to be worse"
+            return f"On {self.task}, {said}{self._edge}; {self._range}, {last}."
+        said = "0.01 is as good as any slope here" if self.settled else "0.01 is not shown to be worse than any slope"
+        mean = "It has the best mean" if self.slope == _CUSTOMARY else f"The best mean is at {slope}"
+        return f"On {self.task}, {said}: {self._range}. {mean}{self._edge}."
+
+    @property
+    def _range(self) -> str:
         low, high = (f"{end:.2g}" for end in self.as_good)
-        within = f"slopes from {low} to {high} are as good within the noise"
-        if self.as_good[0] <= 0.01 <= self.as_good[1]:
-            return f"On {self.task}, 0.01 is as good as any slope here: {within}; the best mean is at {self.slope:.2g}."
-        return f"On {self.task}, the slope {self.slope:.2g} is best; {within}, and 0.01 is worse."
+        if low == high:
+            return "no slope next to it is as good"
+        return f"slopes from {low} to {high} are as good within the noise"
+
+    @property
+    def _edge(self) -> str:
+        """Say where the best lies at the end of what was tried: what is beyond is a guess."""
+        tried = [Activation.parse(trial.activation) for trial in self.trials]
+        slopes = {arm.parameters[0] for arm in tried if arm.name == "leaky_relu"}
+        ends = {max(slopes): ("largest", MOST), min(slopes): ("smallest", LEAST)}
+        if len(slopes) == 1 or self.slope not in ends:
+            return ""
+        which, last = ends[self.slope]
+        return f", the {which} that is searched" if self.slope == last else f", the {which} that was tried"
 
     @property
     def bound(self) -> str:
         """How much the slope may lose against the best, in words."""
-        loss = wording.difference(self.curve.regret_bound, self.metric).lstrip("+")
-        return f"Against the best slope it loses at most {loss} (95 %), by {len(self.trials)} trainings; {self.ended}."
+        # A tolerance below a tenth of a point is told too.
+        loss, tolerance = (
+            wording.difference(value, self.metric, 1 if self.tolerance >= 0.001 else 3).lstrip("+")
+            for value in (self.curve.regret_bound, self.tolerance)
+        )
+        return (
+            f"By {len(self.trials)} trainings, it loses at most {loss} against the best slope (95 %); "
+            f"the search was to end at {tolerance}, {self.ended}."
+        )
 
     def __str__(self) -> str:
         confirmed = [] if self.confirmation is None else [str(self.confirmation)]
-        return "\n".join([self.headline, self.bound, *confirmed])
+        layers = [] if self.layers is None else [self.layers.headline]
+        return "\n".join([self.headline, self.bound, *layers, *confirmed])
 
     def __repr__(self) -> str:
         return f"<leaky.Tuning on {self.task}: slope {self.slope:.2g}, {wording.counted(len(self.trials), 'training')}>"
@@ -73,4 +116,5 @@ class Tuning:
             "tolerance": self.tolerance,
             "ended": self.ended,
             "confirmation": None if self.confirmation is None else self.confirmation.to_dict(),
+            "layers": None if self.layers is None else self.layers.to_dict(),
         }

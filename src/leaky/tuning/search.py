@@ -25,8 +25,8 @@ START = (0.01, 0.1, 1 / 5.5, 0.2, 0.3)
 #: learns its slopes, once, and they are tried too (He et al. 2015)
 LEARNED = Activation("prelu")
 
-# The slopes that are searched. Beyond 1 it is no leak, and 0 is ReLU, against which the answer is confirmed.
-_LEAST, _MOST = 0.001, 1.0
+#: the slopes that are searched; beyond 1 it is no leak, and 0 is ReLU, against which the answer is confirmed
+LEAST, MOST = 0.001, 1.0
 
 # Seeds added to a slope at a time, and slopes deepened in a round.
 _SEEDS, _DEEPENED = 2, 2
@@ -58,11 +58,15 @@ class Search:
         epochs: of a training.
         tolerance: the search ends when the slope found loses at most this against the best, with 95 % certainty.
         trials: the search ends when so many trainings are done.
+        first_seed: of the trainings; they take this one and those that follow.
+        learns: whether the network can be had with PReLU, whose slopes are tried too.
     """
 
     epochs: int
     tolerance: float
     trials: int
+    first_seed: int = 0
+    learns: bool = True
     rounds: list[Round] = field(default_factory=list)
     curve: Curve | None = None
     #: slopes that are tried no more, each with the reason
@@ -71,8 +75,9 @@ class Search:
     def advance(self, finished: Mapping[Key, Trial]) -> Round | None:
         """Return the round that is not finished yet, or None if the search has its answer."""
         if not self.rounds:
-            first = [(_leaky(slope), seed) for seed in range(_SEEDS) for slope in START]
-            self.rounds.append(Round(((LEARNED, 0), *first)[: self.trials]))
+            first = [(LEARNED, self.first_seed)] if self.learns else []
+            first += [(_leaky(slope), seed) for seed in self._unused({}) for slope in START]
+            self.rounds.append(Round(tuple(first[: self.trials])))
         while all((str(arm), seed) in finished for arm, seed in self.rounds[-1].wanted):
             done = {key: finished[key] for key in self.keys}
             following = self._next(done)
@@ -96,29 +101,34 @@ class Search:
             return None
         self._drop(scores, curve.best)
         alive = sorted((s for s in scores if s not in self.dropped), key=lambda s: (-_upper(curve, s), s))
-        wanted = [(_leaky(slope), seed) for slope in alive[:_DEEPENED] for seed in _unused(scores[slope])]
+        wanted = [(_leaky(slope), seed) for slope in alive[:_DEEPENED] for seed in self._unused(scores[slope])]
         new = [slope for slope in self._new(done, scores) if all(abs(slope - s) > 0.05 * s for s in scores)]
-        wanted += [(_leaky(slope), seed) for slope in dict.fromkeys(new) for seed in range(_SEEDS)]
+        wanted += [(_leaky(slope), seed) for slope in dict.fromkeys(new) for seed in self._unused({})]
         return Round(tuple(wanted[:left]), self._floor(done))
 
     def _new(self, done: Mapping[Key, Trial], scores: Mapping[float, Mapping[int, float]]) -> Iterator[float]:
         """Yield slopes that were not tried yet: once the one that PReLU has learned, and what optuna proposes."""
-        if len(self.rounds) == 1 and (learned := done[str(LEARNED), 0].slopes):
-            yield _rounded(min(max(median(learned), _LEAST), _MOST))
-        with _optuna_quiet():
-            study = optuna.create_study(
-                direction="maximize", sampler=optuna.samplers.GPSampler(seed=len(self.rounds), n_startup_trials=0)
-            )
-            distribution: dict[str, BaseDistribution] = {"root": FloatDistribution(_LEAST**0.5, _MOST**0.5)}
+        learned = done[str(LEARNED), self.first_seed].slopes if self.learns and len(self.rounds) == 1 else ()
+        if learned:
+            yield rounded(min(max(median(learned), LEAST), MOST))
+        with optuna_quiet():
+            sampler = optuna.samplers.GPSampler(seed=self.first_seed + len(self.rounds), n_startup_trials=0)
+            study = optuna.create_study(direction="maximize", sampler=sampler)
+            distribution: dict[str, BaseDistribution] = {"root": FloatDistribution(LEAST**0.5, MOST**0.5)}
             slopes, values = centred(scores)
             for slope in scores:
                 value = float(values[slopes == slope].mean())
                 study.add_trial(create_trial(params={"root": slope**0.5}, distributions=distribution, value=value))
-            yield _rounded(study.ask(distribution).params["root"] ** 2)
+            yield rounded(study.ask(distribution).params["root"] ** 2)
+
+    def _unused(self, by_seed: Mapping[int, float]) -> list[int]:
+        """Return the next seeds of a slope: all slopes take the same ones, in the same order, and so are paired."""
+        seeds = range(self.first_seed, self.first_seed + len(by_seed) + _SEEDS)
+        return [seed for seed in seeds if seed not in by_seed][:_SEEDS]
 
     def _drop(self, scores: Mapping[float, Mapping[int, float]], best: float) -> None:
         """Give up slopes that are worse than the best one on the same seeds, by Wilcoxon's signed-rank test."""
-        with _optuna_quiet():
+        with optuna_quiet():
             study = optuna.create_study(direction="maximize")
             study.add_trial(create_trial(value=mean(scores[best].values()), intermediate_values=dict(scores[best])))
             pruner = optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=_FEWEST_PAIRS)
@@ -164,13 +174,9 @@ def _leaky(slope: float) -> Activation:
     return Activation("leaky_relu", (slope,))
 
 
-def _rounded(slope: float) -> float:
+def rounded(slope: float) -> float:
+    """Return a slope in the two digits that are said of it."""
     return float(f"{slope:.2g}")
-
-
-def _unused(by_seed: Mapping[int, float]) -> list[int]:
-    """Return the next seeds of a slope: all slopes take the same ones, in the same order, and so are paired."""
-    return [seed for seed in range(len(by_seed) + _SEEDS) if seed not in by_seed][:_SEEDS]
 
 
 def _upper(curve: Curve, slope: float) -> float:
@@ -178,7 +184,8 @@ def _upper(curve: Curve, slope: float) -> float:
 
 
 @contextmanager
-def _optuna_quiet() -> Iterator[None]:
+def optuna_quiet() -> Iterator[None]:
+    """Keep optuna's log and its experiments to themselves meanwhile."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.CRITICAL)
     try:
