@@ -151,7 +151,7 @@ def test_a_cohorts_numbers_do_not_depend_on_its_members_nor_on_tracing(
     every = numbers(run_cohort(task, MEMBERS))
     assert numbers(run_cohort(task, MEMBERS[3:0:-1])) == every[3:0:-1]
     programs: list[object] = []
-    monkeypatch.setattr(tracing, "_AFTER", 2)
+    monkeypatch.setattr(tracing, "AFTER", 2)
     monkeypatch.setattr(tracing, "_shorten", programs.append)
     assert numbers(run_cohort(task, MEMBERS)) == every
     assert programs

@@ -11,7 +11,7 @@ from leaky.trials.tracing import Traced
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing, "_AFTER", 2)
+    monkeypatch.setattr(tracing, "AFTER", 2)
 
 
 class Counting:

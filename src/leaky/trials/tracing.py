@@ -11,8 +11,8 @@ from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-# Runs after which the operations are written down: that takes as long as it saves in the next few hundred runs.
-_AFTER = 50
+#: runs after which the operations are written down: that takes as long as it saves in the next few hundred runs.
+AFTER = 50
 
 _VIEWS = {getattr(torch.ops.aten, name).default for name in ("detach", "expand", "view", "_unsafe_view")}
 
@@ -36,7 +36,7 @@ class Traced:
     def __call__(self, first: Tensor, *others: Any) -> Any:
         """Return what the function does, which is not to be differentiated."""
         self._runs[first.shape] += 1
-        if self._runs[first.shape] == _AFTER:
+        if self._runs[first.shape] == AFTER:
             self._programs[first.shape] = self._program(first, *others)
         program = self._programs.get(first.shape, self._function)
         with torch.set_grad_enabled(program is self._function):
