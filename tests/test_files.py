@@ -152,3 +152,10 @@ def test_a_private_file_is_private_all_the_while(
 def test_device_is_written_to_not_replaced() -> None:
     write_atomically("/dev/null", "x")
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_the_name_is_that_which_the_caller_knows(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "report.html"
+    with pytest.raises(FileNotFoundError) as caught:
+        write_atomically(path, "new")
+    assert str(caught.value) == f"[Errno 2] No such file or directory: {str(path)!r}"

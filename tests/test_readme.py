@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import doctest
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
-import pytest
-
-import leaky
-from leaky.cli import main
-
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-
-
-PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -43,67 +33,6 @@ def test_the_python_version_is_the_one_required() -> None:
     assert f"Python {PROJECT['requires-python'].removeprefix('>=')}" in README
 
 
-def test_every_command_is_understood(capsys: pytest.CaptureFixture[str]) -> None:
-    shell = "".join(blocks("sh") + [b for page in PAGES for b in blocks("sh", page.read_text("utf-8"))])
-    commands = re.findall(r"leaky (\w+)((?: +(?!&&)[^\n#&|`]+)?)", shell)
-    assert commands
-    for verb, rest in commands:
-        assert main([verb, "--help"]) == 0
-        known = capsys.readouterr().out
-        for option in (word for word in shlex.split(rest) if word.startswith("-")):
-            assert option in known, f"leaky {verb} {option}"
-
-
-def test_the_example_of_ones_own_network_works(tmp_path: Path) -> None:
-    (source,) = (block for block in blocks("python") if "leaky.Task" in block)
-    (tmp_path / "mine.py").write_text(source)
-    command = [sys.executable, "-m", "leaky", "compare", "--task", "mine.py:task", "--seeds", "2", "--epochs", "1"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "leaky-mine.html").exists()
-    assert len(source.strip().splitlines()) <= 12
-
-
-def test_the_check_prints_what_it_says(tmp_path: Path) -> None:
-    (source,) = (block for block in blocks("python") if "def network" in block)
-    (tmp_path / "net.py").write_text(source)
-    (command,) = (line for line in "".join(blocks("sh")).splitlines() if line.startswith("leaky check"))
-    done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(command)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env={**os.environ, "COLUMNS": "80"},
-    )
-    assert done.returncode == 1, done.stderr
-    (printed,) = (block for block in blocks("text") if block.startswith("site units"))
-    shown = [line.rstrip() for line in done.stdout.splitlines()]
-    beginning, end = printed.splitlines(), ["Report: report.html"]
-    assert shown[: len(beginning)] == beginning
-    assert shown[-1:] == end
-
-
-def test_the_conversion_prints_what_it_says(tmp_path: Path) -> None:
-    (source,) = (block for block in blocks("python") if "def network" in block)
-    (tmp_path / "net.py").write_text(source)
-    (command,) = (line for line in "".join(blocks("sh")).splitlines() if line.startswith("leaky convert"))
-    done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(command)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env={**os.environ, "COLUMNS": "80"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "cured.pt").exists()
-    (printed,) = (block for block in blocks("text") if block.startswith("site was"))
-    assert [line.rstrip() for line in done.stdout.splitlines()] == printed.splitlines()
-
-
 def test_the_network_that_does_not_learn_is_cured(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "curing.md").read_text("utf-8")
     (source,), (printed,) = blocks("python", page), blocks("text", page)
@@ -121,20 +50,3 @@ def test_the_network_that_does_not_learn_is_cured(tmp_path: Path) -> None:
     relu, leaks = (int(share) for share in re.findall(r"(\d+)%", done.stdout))
     assert relu < 45
     assert leaks > relu + 10
-
-
-def test_the_other_examples_print_what_they_say(tmp_path: Path) -> None:
-    for block in blocks("python"):
-        if "leaky.Task" in block or ">>>" in block:
-            continue
-        subprocess.run([sys.executable, "-c", block], cwd=tmp_path, check=True, timeout=120)
-    for session in (block for block in blocks("python") if ">>>" in block):
-        test = doctest.DocTestParser().get_doctest(session, {"leaky": leaky}, "README.md", "README.md", 0)
-        assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
-
-
-@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
-def test_links_within_the_project_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r'\]\((?!https?:|#)([^)]+)\)|src(?:set)?="(?!https?:)([^"]+)"', page.read_text("utf-8")):
-        path = next(filter(None, target))
-        assert (page.parent / path).exists(), path

@@ -143,7 +143,7 @@ def fails_at_once():
     return 1 / 0
 
 number = 3
-pairs = {"x": x}
+pairs = {"x": [1, 2]}
 text = "x"
 scalar = np.float32(3)
 

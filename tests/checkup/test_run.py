@@ -68,8 +68,16 @@ def test_proofs_are_of_the_range_that_is_given(planted: nn.Sequential, x: np.nda
     unproved = leaky.check(planted, x)
     assert found(unproved)["L003 1"] == (DEAD, RARE)
     assert unproved.input_range is None
-    narrow = leaky.check(planted, x, input_range=(-0.1, 0.1))
-    assert any("beyond the range" in note for note in narrow.notes)
+
+
+def test_data_beyond_the_range_are_an_error(planted: nn.Sequential, x: np.ndarray) -> None:
+    message = (
+        r"^input_range: from −0\.1 to 0\.1, but the data lie from −[\d.]+ to [\d.]+; expected a range that holds them$"
+    )
+    with pytest.raises(CheckError, match=message):
+        leaky.check(planted, x[:17], input_range=(-0.1, 0.1))
+    # The ends are as the network gets them, in its own type.
+    assert leaky.check(planted, np.full((4, 8), 0.1), input_range=(0.0, 0.1)).input_range == (0.0, 0.1)
 
 
 def test_a_proof_holds_for_what_is_never_seen(planted: nn.Sequential, x: np.ndarray) -> None:

@@ -62,6 +62,41 @@ def test_what_is_found_counts_behind_a_closed_pipe(network: Path, name: str, cod
     assert "Error" not in done.stderr
 
 
+TWO = """
+import torch
+from torch import nn
+
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.act = nn.Linear(4, 8), nn.Linear(3, 8), nn.ReLU()
+
+    def forward(self, a, b):
+        return self.act(self.a(a) + self.b(b))
+
+
+torch.manual_seed(0)
+a, b = torch.randn(50, 4), torch.randn(50, 3)
+pair, named, odd, batches = (a, b), {"b": b, "a": a}, (a, b[:7]), [(a[:30], b[:30]), (a[30:], b[30:])]
+"""
+
+
+def test_a_network_of_two_inputs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "two.py").write_text(TWO)
+    printed = []
+    for data in ("two.py:pair", "two.py:named", "two.py:batches"):
+        assert check("two.py:Two", "--data", data) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] == printed[2]
+    assert "0 of 8 units at 1 site are dead on 50 samples" in printed[0]
+    assert check("two.py:Two", "--data", "two.py:odd") == 2
+    assert "data: 'odd' of 'two.py' has shape (7, 3); expected 50 samples, as of the first" in capsys.readouterr().err
+    assert check("two.py:Two", "--data", "two.py:a") == 2
+    assert "; for several inputs: expected a tuple (a, b), or a dict" in capsys.readouterr().err
+
+
 def test_before_training(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check("net.py:network", "--data", "d.npz", "--untrained") == 1
     assert "L004 units dead at birth" in capsys.readouterr().out
@@ -74,10 +109,10 @@ def test_before_training(network: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["none.py:network", "--data", "d.npz"], "leaky: model: 'none.py' is not there"),
         (["net.py:network", "--data", "none.npz"], "leaky: data: 'none.npz' is not there"),
         (["net.py:network", "--data", "d.npz", "--loss", "huber"], "leaky: loss: 'huber' is unknown; expected"),
-        (["net.py:network", "--data", "d.npz", "--batch", "0"], "leaky: batch_size: 0; expected a whole number"),
-        (["net.py:network", "--data", "d.npz", "--range", "1", "0"], "leaky: input_range: (1.0, 0.0); expected"),
+        (["net.py:network", "--data", "d.npz", "--batch", "0"], "leaky: --batch: 0; expected a whole number"),
+        (["net.py:network", "--data", "d.npz", "--range", "1", "0"], "leaky: --range: (1.0, 0.0); expected"),
         (["net.py:network", "--data", "d.npz", "-o", "r.svg"], "leaky: --output: 'r.svg'; expected a name"),
-        (["net.py:network", "--data", "d.npz", "--max-memory", "much"], "leaky: max_memory: 'much'; expected"),
+        (["net.py:network", "--data", "d.npz", "--max-memory", "much"], "leaky: --max-memory: 'much'; expected"),
     ],
 )
 def test_bad_input(network: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

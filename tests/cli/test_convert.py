@@ -69,12 +69,68 @@ def test_writes_weights_with_their_slopes(net: Path, name: str, capsys: pytest.C
     assert max(map(len, lines)) <= 80
     assert ["act", "nn.ReLU", "leaky_relu(0.1)"] in [line.split() for line in lines]
     assert ["relu()", "relu", "leaky_relu(0.1)"] in [line.split() for line in lines]
-    assert any(line.startswith("learned nn.PReLU only when asked: kinds='prelu'") for line in lines)
+    assert any(line.startswith("learned nn.PReLU only when asked for (kinds: prelu)") for line in lines)
     assert "2 sites converted, 1 left." in lines
     assert f"Weights, with their slopes: {name}" in lines
     leaky.load_weights(converted(), net / name)  # a warning, which is an error, if the slopes were others
     with pytest.warns(UserWarning, match="weights made for another negative slope than the network's: 0.1 where"):
         leaky.load_weights(load_model("net.py:network", trust=True), net / name)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["cured.pt", "cured.safetensors"])
+def test_what_was_converted_can_be_checked_and_converted_again(
+    name: str, net: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert("net.py:network", "-o", name, "--data", "d.npy", "--slope", "0.3") == 0
+    printed = capsys.readouterr().out.splitlines()
+    command = f"leaky check {name} --model net.py:network --data d.npy --trust"
+    assert (
+        printed[printed.index("To check the network with them, which is converted as it is read:") + 1]
+        == f"  {command}"
+    )
+    assert main([*command.split()[1:], "--json"]) in (0, 1)
+    out, err = capsys.readouterr()
+    sites = {site["name"]: (site["kind"], site["slope"]) for site in json.loads(out)["sites"]}
+    assert sites == {"act": ("leaky_relu", 0.3), "leaky_relu()": ("leaky_relu", 0.3), "learned": ("prelu", 0.25)}
+    assert f"{name}: the network is converted as its weights were: leaky_relu(0.3) in 2 places.\n" in err
+    assert convert(name, "--model", "net.py:network", "-o", "again.pt", "--slope", "0.2") == 0
+    assert leaky.torch.slopes(load_model("again.pt", network="net.py:network", trust=True)) == {"": [0.2], "act": 0.2}  # type: ignore[arg-type]
+
+
+def test_learned_slopes_are_frozen_and_thawed(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = ["--slope", "own"]
+    assert convert("net.py:network", "-o", "f.pt", "--kinds", "prelu", *own) == 0
+    frozen = load_model("f.pt", network="net.py:network", trust=True)
+    assert "learned.weight" not in dict(frozen.named_parameters())  # type: ignore[union-attr]
+    assert (
+        convert("f.pt", "--model", "net.py:network", "-o", "t.pt", "--to", "prelu", "--kinds", "leaky_relu", *own) == 0
+    )
+    thawed = load_model("t.pt", network="net.py:network", trust=True)
+    assert type(thawed.learned) is torch.nn.PReLU  # type: ignore[union-attr]
+    assert torch.equal(thawed.learned.weight, frozen.learned.weight)  # type: ignore[union-attr, operator]
+    assert convert("net.py:network", "-o", "l.pt", "--to", "prelu", "--only", "act", "--slope", "0.2") == 0
+    learned = load_model("l.pt", network="net.py:network", trust=True)
+    assert learned.act.weight.tolist() == [pytest.approx(0.2)]  # type: ignore[union-attr]
+    assert type(learned.act) is torch.nn.PReLU  # type: ignore[union-attr]
+
+
+def test_subclasses_when_asked(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = NETWORK.replace("self.act = nn.ReLU()", "self.act = Own()") + "\n\nclass Own(nn.ReLU):\n    pass\n"
+    (net / "own.py").write_text(code)
+    assert convert("own.py:network", "--dry-run") == 0
+    assert "a subclass of nn.ReLU: only when asked for (subclasses)" in " ".join(capsys.readouterr().out.split())
+    assert convert("own.py:network", "-o", "w.pt", "--subclasses") == 0
+    assert "2 sites converted, 1 left." in capsys.readouterr().out
+    made = load_model("w.pt", network="own.py:network", trust=True)
+    assert leaky.torch.slopes(made) == {"": [0.1], "act": 0.1}  # type: ignore[arg-type]
+
+
+def test_where_no_unit_is_dead_it_is_said(here: Path, network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert convert("alive.py:network", "-o", "w.pt", "--data", "d.npz", "--only-dead") == 2
+    out = " ".join(capsys.readouterr().out.split())
+    assert "No unit is dead on 300 samples: nothing was converted, so nothing was written." in out
+    assert "1 nn.ReLU none of its units is dead" in out
+    assert not (here / "w.pt").exists()
 
 
 def test_weights_come_from_a_file_as_well(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,7 +171,7 @@ def test_only_the_sites_with_dead_units(net: Path, capsys: pytest.CaptureFixture
     out, err = capsys.readouterr()
     document = json.loads(out)
     assert [change["site"] for change in document["changes"]] == ["relu()"]
-    assert {left["site"]: left["reason"] for left in document["left"]}["act"] == "not named by only"
+    assert {left["site"]: left["reason"] for left in document["left"]}["act"] == "none of its units is dead"
     assert document["drift"]["samples"] == 300
     assert "Nothing was written (--dry-run)." in err
 
@@ -142,7 +198,8 @@ def test_a_dry_run_writes_nothing(net: Path) -> None:
         ([], "leaky: --output: none; expected a file to write, or --dry-run"),
         (["-o", "w.onnx"], "leaky: --output: 'w.onnx'; expected a name that ends in .pt, .pth, .safetensors"),
         (["-o", "none/w.pt"], "leaky: --output: the folder 'none' is not there"),
-        (["-o", "w.pt", "--slope", "nan"], "leaky: negative_slope"),
+        (["-o", "w.pt", "--slope", "nan"], "leaky: --slope: 'nan'; expected a number, or own"),
+        (["-o", "w.pt", "--slope", "mine"], "leaky: --slope: 'mine'; expected a number, or own"),
         (["-o", "w.pt", "--to", "gelu"], "leaky: to: 'gelu'; expected one of leaky_relu, relu, prelu"),
         (["-o", "w.pt", "--kinds", "gelu"], "leaky: kinds: 'gelu'; expected some of"),
         (["-o", "w.pt", "--only-dead"], "leaky: --only-dead: the network has to be run for it; expected --data"),
@@ -150,7 +207,7 @@ def test_a_dry_run_writes_nothing(net: Path) -> None:
         (["-o", "w.pt", "--recalibrate"], "leaky: --recalibrate: the network has to be run for it; expected --data"),
         (["-o", "w.pt", "-d", "d.npy", "--only-dead", "--only", "a"], "leaky: --only: it has no meaning with"),
         (["-o", "w.pt", "-d", "none.npy"], "leaky: data: 'none.npy' is not there"),
-        (["-o", "w.pt", "-d", "d.npy", "--batch", "0"], "leaky: batch_size: 0; expected a whole number"),
+        (["-o", "w.pt", "-d", "d.npy", "--batch", "0"], "leaky: --batch: 0; expected a whole number"),
     ],
 )
 def test_bad_input(net: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

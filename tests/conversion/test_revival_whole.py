@@ -50,7 +50,7 @@ def test_without_data_the_samples_that_the_check_kept_will_do() -> None:
     before = net(x)
     revival = revive(net, check, seed=0)
     assert revival.samples == 50
-    assert "give data=" in revival.notes[0]
+    assert "with data given" in revival.notes[0]
     assert bits(net(x)).equal(bits(before))
     assert not leaky.check(net, x).sites["1"].dead.any()
 

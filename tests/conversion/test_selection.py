@@ -84,7 +84,7 @@ def test_without_data_a_doubtful_call_is_left() -> None:
     assert {change.site for change in conversion.changes} == {"relu()", "relu()[1]", "act"}
     (left,) = conversion.left
     assert (left.site, left.form) == ("clamp()", "clamp(min=0)")
-    assert left.reason == "whether it is an activation shows only on data: give data="
+    assert left.reason == "whether it is an activation shows only on data, and none are given"
 
 
 def test_the_calls_of_one_forward_are_told_apart() -> None:
@@ -104,7 +104,7 @@ def test_the_calls_of_one_forward_are_told_apart() -> None:
     [
         ({"only": "nothing"}, "not named by only"),
         ({"skip": "*"}, "named by skip"),
-        ({"kinds": "prelu"}, "only when asked: kinds='relu'"),
+        ({"kinds": "prelu"}, "only when asked for (kinds: relu)"),
         ({"to": "relu"}, "is relu already"),
     ],
 )

@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+import leaky
 from leaky.checkup.loading import load_model
 from leaky.conversion.weights import load_weights, save_weights
 from leaky.torch import LeakyReLU, SlopeWarning
@@ -196,19 +197,22 @@ def make():
 
 
 @pytest.mark.parametrize("name", FILES[:3])
-def test_a_check_of_weights_says_so_too(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_network_is_converted_as_its_weights_were(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / name
     save_weights(net(0.3), path)
     for slope, told in (
         (0.3, []),
-        (0.2, [f"{path}: weights made for another negative slope than the network's: 0.3 where it has 0.2 (2)"]),
+        (0.2, [f"{path}: the network is converted as its weights were: leaky_relu(0.3) in 1 place."]),
     ):
         factory = tmp_path / f"network_{slope}.py"
         factory.write_text(FACTORY.format(slope=slope))
         caplog.clear()
-        with caplog.at_level(logging.WARNING, "leaky"):
-            load_model(str(path), network=f"{factory}:make", trust=True)
+        with caplog.at_level(logging.INFO, "leaky"):
+            model = load_model(str(path), network=f"{factory}:make", trust=True)
         assert caplog.messages == told
+        assert leaky.torch.slopes(model) == {"2": 0.3}  # type: ignore[arg-type]
 
 
 def test_the_header_of_safetensors_holds_it_as_json(tmp_path: Path) -> None:

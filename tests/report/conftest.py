@@ -171,6 +171,11 @@ def small() -> Comparison:
     return comparison(["relu", "tanh"], seeds=2, epochs=3, sites=2)
 
 
+@pytest.fixture(scope="session")
+def few() -> Comparison:
+    return comparison(["relu", "tanh", "gelu"], seeds=2, epochs=2)
+
+
 @pytest.fixture(scope="session", name="hostile")
 def hostile_comparison() -> Comparison:
     return hostile()

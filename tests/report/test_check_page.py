@@ -3,12 +3,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from leaky.checkup import Check, Seen
-from leaky.report import render_check
+from leaky.report import render_check, write_report
 from leaky.report.bands import ALWAYS, DEAD, FLAT, HIGH, IDLE, LOW, MIDDLE, RARE, STUCK, USED, bands
 
 See = Callable[..., Seen]
@@ -105,3 +107,19 @@ def test_a_long_table_is_cut_and_says_so(see: See, checked: Checked, read: Read)
     text = render_check(checked(see("relu", columns(*[0] * 300, 0.5))), command="")
     assert "The first 200 units" in read(text).text
     assert text.count("0 of 1,000") == 200
+
+
+def test_the_command_to_go_on_with(see: See, checked: Checked, read: Read) -> None:
+    check = checked(see("relu", columns(0, 0.5)))
+    assert "leaky convert MODEL -o OUT --slope 0.1" in read(render_check(check, command="")).text
+    text = read(render_check(check, command="", then="leaky convert a.py:net -o '<w>.pt'")).text
+    assert "leaky convert a.py:net -o '<w>.pt'" in text
+    assert "MODEL" not in text
+
+
+def test_a_report_of_something_else(tmp_path: Path) -> None:
+    for result in ("x", None, 3):
+        with pytest.raises(
+            TypeError, match=r"^result: \w+; expected what leaky.check, leaky.compare or leaky.tune returned$"
+        ):
+            write_report(result, tmp_path / "r.html")  # type: ignore[arg-type]

@@ -105,6 +105,20 @@ def test_a_copy_is_converted_unless_asked_otherwise() -> None:
     assert other[0].weight is not model[0].weight
 
 
+@pytest.mark.parametrize("data", [None, torch.randn(20, 4)], ids=["unseen", "on data"])
+def test_what_was_frozen_is_a_leaky_relu(data: torch.Tensor | None) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.PReLU(4))
+    model[1].weight.data.uniform_(-2, 2)
+    frozen = leaky.convert(model, None, kinds="prelu").model
+    (change,) = leaky.convert(frozen, 0.2, data=data).changes
+    assert (change.form, change.before, change.after) == (
+        "a frozen PReLU",
+        "leaky_relu(one slope per channel)",
+        "leaky_relu(0.2)",
+    )
+    assert leaky.convert(frozen, None, to="prelu", data=data).changes
+
+
 def test_slopes_that_were_learned_are_frozen_and_thawed_exactly() -> None:
     for count in (1, 4):
         model = nn.Sequential(nn.Linear(3, 4), nn.PReLU(count))
@@ -206,7 +220,7 @@ class Own(nn.ReLU):
 def test_a_subclass_is_converted_only_when_asked() -> None:
     model = nn.Sequential(nn.Linear(3, 3), Own())
     (left,) = leaky.convert(model).left
-    assert left.reason == "a subclass of nn.ReLU: only when asked: subclasses=True"
+    assert left.reason == "a subclass of nn.ReLU: only when asked for (subclasses)"
     (change,) = leaky.convert(model, subclasses=True).changes
     assert change.after == "leaky_relu(0.01)"
 

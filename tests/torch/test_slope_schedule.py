@@ -29,7 +29,7 @@ class Calls(KeepsSlopes):
     def forward(self, x: Tensor) -> Tensor:
         x = self.linear(x)
         for slope in self.leaky_slopes:
-            result = warmed(x, slope, inplace=False) if self.warming else None
+            result = warmed(x, slope, inplace=False) if self.leaky_warming else None
             if result is None:
                 result = F.relu(x) if slope == 0 else leaky.torch.leaky_relu(x, slope)
             x = result

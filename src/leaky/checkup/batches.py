@@ -38,7 +38,8 @@ def batches(data: Any, batch_size: int | None = None) -> tuple[Iterator[Batch], 
     """Return the batches that hold samples, and how many batches there are, if that is known.
 
     Args:
-        data: one array or tensor, a tuple of them (the last is the target), or a dict of them, which are split; or any
+        data: one array or tensor, a tuple of them (the last is the target, or an input if the network needs so many), or
+            a dict of them, which are split; or any
             iterable of batches, each of one of these forms (a list of them counts as a tuple); or a PyTorch data set.
         batch_size: of the split; None for what suits the size of a sample.
 
@@ -47,9 +48,11 @@ def batches(data: Any, batch_size: int | None = None) -> tuple[Iterator[Batch], 
             What is wrong with a single batch, or fails in the user's own loader, is raised in a line when it is reached.
     """
     batch_size = checked_size(batch_size, CheckError)
-    if _is_whole(data):
+    if is_whole(data):
         found, total = _split(_batch(data, "data"), batch_size)
         return _reached(found), total
+    if hasattr(data, "to_numpy"):  # a table's iterator gives the names of its columns
+        raise CheckError(f"data: {type(data).__name__}; {_EXPECTED}, such as data.to_numpy()")
     data, batch_size = cut(data, batch_size)
     if batch_size is not None:
         raise CheckError(f"batch_size: {batch_size}, while the data come in batches; expected none")
@@ -96,7 +99,7 @@ def _is_array(value: Any) -> bool:
     return all(hasattr(value, name) for name in ("shape", "dtype", "__getitem__"))
 
 
-def _is_whole(data: Any) -> bool:
+def is_whole(data: Any) -> bool:
     """Return whether the data are all there, to be split, rather than an iterable of batches."""
     if isinstance(data, tuple | Mapping):
         parts = list(data.values() if isinstance(data, Mapping) else data)
@@ -116,10 +119,19 @@ def _batch(data: Any, what: str) -> Batch:
         case _ if _is_array(data):
             batch = Batch((data,), {})
         case _:
-            raise CheckError(f"{what}: {type(data).__name__}; {_EXPECTED}")
+            raise CheckError(f"{what}: {type(data).__name__}; {_EXPECTED}{_remedy(data)}")
     if not any(_is_array(a) and len(a.shape) for a in (*batch.positional, *batch.named.values())):
-        raise CheckError(f"{what}: holds no array with an axis of samples; {_EXPECTED}")
+        raise CheckError(f"{what}: holds no array with an axis of samples; {_EXPECTED}{_remedy(data)}")
     return batch
+
+
+def _remedy(data: Any) -> str:
+    """Return how to make an array of what is none."""
+    if isinstance(data, list | tuple | int | float) and not any(
+        map(_is_array, data if isinstance(data, list | tuple) else ())
+    ):
+        return " (numpy.array makes one of lists of numbers)"
+    return ""
 
 
 def _split(whole: Batch, batch_size: int | None) -> tuple[Iterator[Batch], int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from leaky.checkup.batches import Batch, batches
+from leaky.checkup.errors import CheckError
 
 # Of the first batch that a check sees, as many samples are kept as make a megabyte, and two at the least: of a single one
 # it could not be told which axis is that of the samples.
@@ -68,9 +71,17 @@ class Feed:
         floating = (each for each in state if each.is_floating_point())
         self._device = state[0].device if state else torch.device("cpu")
         self._dtype = next(floating, torch.empty(0)).dtype
+        self._needed = _needed(model)
+
+    def fitted(self, batch: Batch) -> Batch:
+        """Return the batch with what would be its targets among the inputs, if the network cannot be called without."""
+        if batch.target is None or len(batch.positional) + 1 != self._needed:
+            return batch
+        return replace(batch, positional=(*batch.positional, batch.target), target=None)
 
     def __call__(self, batch: Batch) -> Call:
         """Return what the network is to be called with."""
+        batch = self.fitted(batch)
         named = {name: self.tensor(value) for name, value in batch.named.items()}
         return Call(tuple(map(self.tensor, batch.positional)), named)
 
@@ -98,6 +109,43 @@ class Feed:
         with np.errstate(over="ignore", invalid="ignore"):  # what is beyond becomes infinite, and is found as such
             tensor = torch.from_numpy(np.array(array, dtype))  # a copy: it may be read-only, or in a file
         return tensor.to(self._device, None if whole or tensor.is_complex() else self._dtype)
+
+
+def _needed(model: nn.Module) -> int:
+    """Return how many inputs a network has to be called with; 0 if that is not known."""
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return 0
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.kind in by_place and each.default is each.empty for each in parameters)
+
+
+@contextmanager
+def advised(batch: Batch) -> Iterator[None]:
+    """Add to the error of a network that fails on a batch what may be wrong with the data."""
+    try:
+        yield
+    except CheckError as error:
+        hint = "" if error.__cause__ is None else _advice(batch, str(error))
+        if not hint:
+            raise
+        raise CheckError(f"{error}; {hint}") from error.__cause__
+
+
+def _advice(batch: Batch, text: str) -> str:
+    arrays = [a for a in (*batch.positional, *batch.named.values()) if hasattr(a, "dtype") and hasattr(a, "shape")]
+    if "required positional argument" in text:
+        return "for several inputs: expected a tuple (a, b), or a dict by the names of forward's arguments"
+    if any(word in text for word in ("dtype", "Long", "scalar type")) and any(map(_is_whole, arrays)):
+        return "whole numbers are taken for token ids: expected floats for measurements, such as x.astype('float32')"
+    if any(len(a.shape) == 1 for a in arrays):
+        return "data of one axis are samples of one number each: one sample of n numbers has shape (1, n)"
+    return ""
+
+
+def _is_whole(array: Any) -> bool:
+    return str(array.dtype).rpartition(".")[2].startswith(("int", "uint"))
 
 
 def _is_array(value: Any) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from leaky import wording
 from leaky.checkup.batches import Batch, batches
 from leaky.checkup.errors import CheckError
-from leaky.checkup.feeding import Call, Feed
+from leaky.checkup.feeding import Call, Feed, advised
 from leaky.checkup.layers import read_layer
 from leaky.checkup.losses import Loss, named_loss
 from leaky.checkup.result import Check
@@ -45,16 +45,17 @@ def check_network(
     """Run the network on the data and return what was seen; see :func:`leaky.check`."""
     stream, total = batches(data, batch_size)
     model = unwrapped(model)  # watched, it would not run compiled, nor on many devices, anyway
-    run = _Run(model, None if loss is None else named_loss(loss))
+    run = _Run(model, None if loss is None else named_loss(loss), input_range)
     with undisturbed(model):
         with watch(model, gradients=loss is not None) as seen, torch.set_grad_enabled(loss is not None):
             for batch in stream:
-                in_one_line(f"data: batch {batch.number} failed", partial(run, batch), CheckError)
+                with advised(batch):
+                    in_one_line(f"data: batch {batch.number} failed", partial(run, batch), CheckError)
                 progress(batch.number + 1, total)
         if not run.samples:
             raise CheckError("data: no samples; expected at least one")
         sites = _with_layers(model, seen.sites, run.inputs)
-        notes = list(seen.notes)
+        notes = [*seen.notes, *run.notes]
         span = _prove(model, run, sites, input_range, notes)
     return Check(
         model=type(model).__name__,
@@ -66,6 +67,7 @@ def check_network(
         trained=trained,
         input_range=span,
         example=run.example,
+        nonfinite_input=run.nonfinite,
     )
 
 
@@ -80,8 +82,6 @@ def _prove(
         return None
     seen = float(run.inputs.smallest.min()), float(run.inputs.largest.max())
     span = seen if input_range == "data" else (float(input_range[0]), float(input_range[1]))
-    if seen[0] < span[0] or seen[1] > span[1]:
-        notes.append(f"Data go beyond the range for which units are proved dead: they lie {wording.span(*seen)}.")
     # Two samples: of a single one the watch may not tell which axis is that of the samples.
     low, high = (torch.full((2, *x.shape), end, dtype=torch.float64) for end in span)
     bounded = ranged(low, high, x.dtype)
@@ -107,19 +107,23 @@ class _Input:
 class _Run:
     """Runs a network on one batch after another, and looks at what goes in."""
 
-    def __init__(self, model: nn.Module, loss: Loss | None) -> None:
+    def __init__(self, model: nn.Module, loss: Loss | None, input_range: InputRange) -> None:
         self.model = model
         self.loss = loss
+        self.range = None if input_range == "data" else input_range
         self.samples = 0
         self.inputs: Evidence | None = None
         #: None too where there are several, or of several shapes
         self.only_input: _Input | None = None
         #: of the first batch
         self.example: Call | None = None
+        #: the first number in the data that is none, and where
+        self.nonfinite = ""
         self._feed = Feed(model)
         self._learned = [p for p in model.parameters() if p.requires_grad]
 
     def __call__(self, batch: Batch) -> None:
+        batch = self._feed.fitted(batch)
         call = self._feed(batch)
         if not self.samples:
             self.example = call.excerpt()
@@ -136,6 +140,14 @@ class _Run:
             # Not backward(): that would add to the parameters' own gradients.
             torch.autograd.grad(self.loss(output, moved), by, allow_unused=True)
         self.samples += batch.samples
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say of the data."""
+        x = self.only_input
+        if x is None or x.shape:
+            return []
+        return ["The data have one axis: each number was taken for a sample. One sample of n numbers has shape (1, n)."]
 
     def _note_inputs(self, call: Call) -> None:
         """Take in the statistics of the inputs, if there is one tensor of floats."""
@@ -159,6 +171,24 @@ class _Run:
             self.inputs = None  # they differ from batch to batch: there is no mean to speak of
         else:
             self.inputs.add(statistics(x, axis, (-math.inf, math.inf)))
+            self._look(x, self.inputs)
+
+    def _look(self, x: Tensor, inputs: Evidence) -> None:
+        """Note where the first number is that is none, and refuse what is beyond the range."""
+        if inputs.nonfinite.any() and not self.nonfinite:
+            sample, *place = (~x.isfinite()).nonzero()[0].tolist()
+            word = "NaN" if x[(sample, *place)].isnan() else "an infinite number"
+            where = f", column {place[0]}" if len(place) == 1 else f", at {tuple(place)}" if place else ""
+            self.nonfinite = f"{word} in sample {self.samples + sample:,}{where}"
+        if self.range is not None:
+            # In the type of the inputs, to which the data are rounded.
+            low, high = torch.tensor(self.range, dtype=torch.float64).to(x.dtype).tolist()
+            smallest, largest = float(inputs.smallest.min()), float(inputs.largest.max())
+            if smallest < low or largest > high:
+                raise CheckError(
+                    f"input_range: {wording.span(*self.range)}, but the data lie {wording.span(smallest, largest)}; "
+                    "expected a range that holds them"
+                )
 
 
 def _differentiable(value: Any) -> Any:

@@ -46,6 +46,8 @@ class Check:
     trained: bool = True
     #: of all inputs for which units are proved dead
     input_range: tuple[float, float] | None = None
+    #: the first number in the inputs that is NaN or infinite, and where; "" if all are finite
+    nonfinite_input: str = ""
     #: the first of the samples, as the network is called with them: to follow it once more. PyTorch networks only
     example: Call | None = field(default=None, compare=False)
 
@@ -197,6 +199,7 @@ def _merged(one: Check, other: Check) -> Check:
         notes=tuple(notes),
         loss=one.loss and other.loss,
         input_range=one.input_range if same else None,
+        nonfinite_input=one.nonfinite_input or other.nonfinite_input,
     )
 
 

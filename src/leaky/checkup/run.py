@@ -35,17 +35,17 @@ def check(
 
     Args:
         model: a ``torch.nn.Module``; or the path of an ONNX file, or an ``onnx.ModelProto``.
-        data: an array or tensor of inputs, samples first; a tuple of them, the last being the targets; a dict of
-            them, by the names of the network's arguments; or an iterable of batches of these forms, such as a DataLoader.
-            It is walked once. For a PyTorch network, floats, bytes and booleans of NumPy become the type of its
+        data: an array or tensor of inputs, samples first; a tuple of them, one for each input of the network, and maybe
+            the targets after them; a dict of them, by the names of the network's arguments; or an iterable of batches of
+            these forms, such as a DataLoader. It is walked once. For a PyTorch network, floats, bytes and booleans of NumPy become the type of its
             parameters, other whole numbers int64; an ONNX model gets what it declares.
         loss: to see gradients too: ``"cross_entropy"``, ``"mse"``, ``"l1"``, ``"bce"`` (of logits), ``"nll"``,
             ``"model"`` (the attribute ``loss`` of what the network returns), or a function of the output and the
             target (of a dict: the dict) that returns a scalar tensor. Without it no gradient is computed.
         batch_size: for data that are not in batches. None: as many as make half a million numbers, from 8 to 1,024 (of
             tokens fewer; 64 of a PyTorch data set).
-        input_range: the lowest and the highest number in any input, for which units are to be proved dead, or
-            ``"data"`` for those of the data seen. It takes the time of some hundred samples; None proves nothing. Not
+        input_range: the lowest and the highest number in any input, those of the data included, for which units are to
+            be proved dead, or ``"data"`` for those of the data seen. It takes the time of some hundred samples; None proves nothing. Not
             for ONNX models.
         trained: False if the network is as it was made: what is dead then is dead at birth.
         max_memory: the bytes that ONNX Runtime may take. A PyTorch network takes what a batch takes.
@@ -65,9 +65,7 @@ def check(
         if loss is not None:
             raise CheckError("loss: an ONNX model has no gradients; expected none")
         if input_range is not None:
-            raise CheckError(
-                "input_range: units are not proved dead in an ONNX model; expected none (no --prove, --range)"
-            )
+            raise CheckError("input_range: units are not proved dead in an ONNX model; expected none (nor --prove)")
         return check_graph(model, data, batch_size, max_memory=max_memory, **more)
     if not is_network(model):
         raise CheckError(

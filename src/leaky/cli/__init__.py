@@ -28,6 +28,14 @@ app = typer.Typer(
 
 _INTERRUPTED = 130
 
+# What a library's arguments are called on the command line, where messages begin with them.
+_OPTIONS = {
+    "negative_slope": "--slope",
+    "batch_size": "--batch",
+    "input_range": "--range",
+    "max_memory": "--max-memory",
+}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 well, 1 found, 2 bad input, 130 interrupted."""
@@ -68,6 +76,8 @@ def _prepare_streams() -> None:
 
 
 def _complain(text: str) -> int:
+    argument, colon, rest = text.partition(":")
+    text = _OPTIONS.get(argument, argument) + colon + rest
     if text:  # a bare `leaky` has shown its help already
         print(f"leaky: {plain(text)}", file=sys.stderr)
     return 2

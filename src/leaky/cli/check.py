@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated
 import typer
 
 from leaky.cli.at_birth import show_at_birth
+from leaky.cli.commands import convert_command, written
 from leaky.cli.output import ResultConsole, check_output, messages, progress_bar
 
 
@@ -24,7 +24,12 @@ def check(
         ),
     ],
     data: Annotated[
-        str, typer.Option("--data", "-d", help="A .npy, a .npz (x, y), a folder of .npy, or file.py:loader.")
+        str,
+        typer.Option(
+            "--data",
+            "-d",
+            help="A .npy, a .npz (x, y; or an array for each of several inputs, by its name), a folder of .npy, or file.py:loader.",
+        ),
     ],
     network: Annotated[
         str | None, typer.Option("--model", help="For weights: the network, as file.py:factory.")
@@ -91,14 +96,13 @@ def check(
                 max_memory=memory,
                 progress=progress,
             )
+    then = convert_command(model, network, data, batch=batch, untrained=untrained, trust=trust)
     if output is not None:
-        # A file's name may hold bytes that are no text.
-        command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
-        write_report(result, output, command=command)
+        write_report(result, output, command=written(context.obj), then=then)
     with suppress(BrokenPipeError):  # who reads may have read enough: the exit code is still what was found
         if as_json:
             print(json.dumps(result.to_dict(), allow_nan=False))
-        show_check(result, ResultConsole(stderr=as_json, highlight=False))
+        show_check(result, ResultConsole(stderr=as_json, highlight=False), then=then)
         if output is not None:
             print(f"Report: {output}", file=sys.stderr if as_json else sys.stdout)
     return 0 if result.ok else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leaky.cli.commands import check_command
 from leaky.cli.output import ResultConsole, check_output, messages, progress_bar
+from leaky.wording import counted
 
 if TYPE_CHECKING:
     from leaky.conversion import Conversion
@@ -26,12 +29,22 @@ def convert(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="What to write: .onnx, or weights (.pt, .safetensors).")
     ] = None,
-    slope: Annotated[float, typer.Option(help="Negative slope of the new activations.")] = 0.1,
-    to: Annotated[str, typer.Option(help="What rectifiers become: leaky_relu, relu or prelu.")] = "leaky_relu",
+    slope: Annotated[
+        str, typer.Option(help="Negative slope of the new activations; own: each keeps the one that it has.")
+    ] = "0.1",
+    to: Annotated[
+        str, typer.Option(help="What they become: leaky_relu, relu, or prelu, whose slopes are learned from there on.")
+    ] = "leaky_relu",
     kinds: Annotated[
         list[str] | None,
-        typer.Option(help="Kind to convert, such as prelu; repeat for more. (default: relu, leaky_relu)"),
+        typer.Option(
+            help="Kind to convert: relu, leaky_relu, prelu, relu6, hardtanh, rrelu, threshold; repeat for more. "
+            "(default: relu, leaky_relu) To freeze learned slopes: --kinds prelu --slope own."
+        ),
     ] = None,
+    subclasses: Annotated[
+        bool, typer.Option("--subclasses", help="Convert modules of classes made of PyTorch's, too.")
+    ] = False,
     only: Annotated[
         list[str] | None, typer.Option(help="Sites to convert, such as 'encoder.*'; repeat for more.")
     ] = None,
@@ -74,6 +87,7 @@ def convert(
             raise ValueError(f"--{option}: the network has to be run for it; expected --data with it")
     if only_dead and only:
         raise ValueError("--only: it has no meaning with --only-dead; expected one of the two")
+    negative_slope = _slope(slope)
     graph = Path(model).suffix.lower() == ".onnx"
     _check_place(output, graph=graph, needed=not dry_run)
     memory = default_memory() if max_memory is None else bytes_of(max_memory)
@@ -88,11 +102,12 @@ def convert(
         with progress_bar("batches") as progress:
             result = run(
                 loaded,
-                slope,
+                negative_slope,
                 to=to,  # type: ignore[arg-type]  # whatever was written: it is looked at there
                 kinds=kinds or ("relu", "leaky_relu"),
                 only=chosen,
                 skip=skip or None,
+                subclasses=subclasses,
                 data=batches,
                 trained=not untrained,
                 recalibrate=recalibrate,
@@ -105,12 +120,28 @@ def convert(
         if as_json:
             print(json.dumps(result.to_dict(), allow_nan=False))
         show_conversion(result, ResultConsole(stderr=as_json, highlight=False))
-        ending = _ending(output, graph=graph, dry_run=dry_run) if result.changes else _UNCHANGED
+        if result.changes and output is not None and not dry_run:
+            of = network if network or graph else model
+            again = check_command(str(output), of, data, batch=batch, untrained=untrained, trust=trust)
+            ending = _written(output, again, graph=graph)
+        elif result.changes:
+            ending = "Nothing was written (--dry-run)."
+        else:
+            dead = only_dead and not any(seen.dead.any() for seen in chosen.judged.values())
+            why = f"No unit is dead on {counted(chosen.samples, 'sample')}: nothing" if dead else "Nothing"
+            ending = f"{why} was converted, so nothing was written."
         print(ending, file=sys.stderr if as_json else sys.stdout)
     return 0 if result.changes or dry_run else 2
 
 
-_UNCHANGED = "Nothing was converted, so nothing was written."
+def _slope(text: str) -> float | None:
+    """Return a slope; None for each site's own."""
+    if text == "own":
+        return None
+    with suppress(ValueError):
+        if not math.isnan(slope := float(text)):
+            return slope
+    raise ValueError(f"--slope: {text!r}; expected a number, or own")
 
 
 def _check_place(output: Path | None, *, graph: bool, needed: bool) -> None:
@@ -131,9 +162,11 @@ def _write(result: Conversion, output: Path, *, graph: bool) -> None:
         save_weights(result.model, output)
 
 
-def _ending(output: Path | None, *, graph: bool, dry_run: bool) -> str:
-    if dry_run:
-        return "Nothing was written (--dry-run)."
+def _written(output: Path, again: str, *, graph: bool) -> str:
+    """Return what is said of what was written, and how to go on with it."""
     if graph:
-        return f"Model: {output}"
-    return f"Weights, with their slopes: {output}\nleaky.load_weights reads them into a network that is converted in the same way."
+        return f"Model: {output}\nTo check it:\n  {again}"
+    return (
+        f"Weights, with their slopes: {output}\nTo check the network with them, which is converted as it is read:\n"
+        f"  {again}\nIn Python: leaky.load_weights(network, {str(output)!r}, convert=True)"
+    )

@@ -10,21 +10,23 @@ import torch
 from torch import nn
 
 from leaky.checkup.errors import CheckError
-from leaky.checkup.feeding import Feed
+from leaky.checkup.feeding import Feed, advised
 from leaky.conversion.errors import ConversionError
 from leaky.conversion.passes import Passes
 from leaky.conversion.result import Left
 from leaky.conversion.selection import KINDS
 from leaky.evidence import Site
 from leaky.torch.rewriting import classes, modules, places
+from leaky.torch.rewriting.hidden import hidden
 from leaky.torch.rewriting.places import Place
-from leaky.torch.rewriting.reach import mentions_rectifiers, reached
+from leaky.torch.rewriting.reach import reached
 from leaky.torch.rewriting.recording import Origin, Recorder
 from leaky.torch.watch import Watch, undisturbed
 from leaky.torch.watch.names import cleaned
 from leaky.user_code import in_one_line
 
-_DOUBTFUL = "whether it is an activation shows only on data: give data="
+_REPLACED = "its code was replaced on the module itself: what runs shows only on data, and none are given"
+_DOUBTFUL = "whether it is an activation shows only on data, and none are given"
 
 
 @dataclass
@@ -72,10 +74,13 @@ def found(root: nn.Module, batches: Passes | None) -> tuple[list[Candidate], lis
                 continue
             known = written.candidates.pop(origin.key, None) or candidates.get(origin.key)
             candidate = candidates.setdefault(origin.key, known or _candidate(origin, site))
-            if candidate.reason == _DOUBTFUL:
+            if candidate.reason in (_DOUBTFUL, _REPLACED):
                 candidate.reason = None if site.judged else f"no activation: {site.note}"
                 candidate.origin = origin
-            candidate.kind, candidate.form = site.kind, site.form
+            if (
+                known is None or candidate.how != "module"
+            ):  # a PReLU that was frozen is a Leaky ReLU, however it is called
+                candidate.kind, candidate.form = site.kind, site.form
             if candidate.how != "module" and isinstance(site.slope, float):
                 candidate.before, candidate.slope = f"{site.kind}({site.slope:g})", site.slope
             candidate.sites.append(site.name)
@@ -83,7 +88,7 @@ def found(root: nn.Module, batches: Passes | None) -> tuple[list[Candidate], lis
         base = _name(candidate)
         candidate.sites.append(f"{base}[{names[base]}]" if names[base] else base)
         names[base] += 1
-        if batches is not None and candidate.reason == _DOUBTFUL:
+        if batches is not None and candidate.reason in (_DOUBTFUL, _REPLACED):
             candidate.reason = "no activation was seen there on the data"
         candidates[key] = candidate
     return list(candidates.values()), left, sites
@@ -102,6 +107,12 @@ def _candidate(origin: Origin, site: Site) -> Candidate:
     """Return a candidate that only data have shown."""
     reason = None if site.judged else f"no activation: {site.note}"
     return Candidate(origin, site.kind, site.form, site.module, site.kind, None, reason)
+
+
+def _method(cls: type, place: Place) -> str:
+    """Return what method of a class a place is in; "" for other functions."""
+    here = reached(cls).get(place.function)
+    return here.name if here is not None else ""
 
 
 class _Written:
@@ -140,24 +151,24 @@ class _Written:
             self._add(Candidate(Origin(module, attribute), kind, form, path, before, own))
         cls = classes.origin(module)
         slopes = dict(zip(classes.places(module), getattr(module, "leaky_slopes", ()), strict=True))
-        for place, slope in slopes.items():
-            self._call(module, path, place, slope)
-        known = {(place.function, place.index) for place in slopes}
-        for place in places.plain_places(cls):
-            if (place.function, place.index) not in known:
-                self._call(module, path, place, None)
-        for place in places.doubtful_places(cls):
-            if (place.function, place.index) not in known:
-                self._call(module, path, place, None, _DOUBTFUL)
-        for here in reached(cls).values():
-            if here.source is None and here.names_rectifiers:
-                self._unseen(path, here.function.__qualname__, here.problem)
-        for name, value in vars(module).items():
-            if mentions_rectifiers(value):
-                self._unseen(path, f"{name}()", "a function that the module holds: what it calls is not seen")
-
-    def _unseen(self, path: str, form: str, reason: str) -> None:
-        self.unseen.append(Left(path or "the model", path, form, reason))
+        converted = {(place.function, place.index): place for place in slopes}
+        written: list[tuple[Place, str | None]] = [(place, None) for place in places.plain_places(cls)]
+        written += [(place, _DOUBTFUL) for place in places.doubtful_places(cls)]
+        replaced = classes.replaced(module)
+        written = [
+            (place, _REPLACED if "forward" in replaced or _method(cls, place) in replaced else reason)
+            for place, reason in written
+        ]
+        # In the order of the code, whatever is converted: names stay what they were.
+        for place, reason in written:
+            known = converted.pop((place.function, place.index), None)
+            self._call(module, path, known or place, slopes[known] if known else None, None if known else reason)
+        for place in converted.values():  # which only data had shown
+            self._call(module, path, place, slopes[place])
+        for form, reason in hidden(module):
+            # The hooks of the network itself run after its forward pass: data do not show them.
+            told = self.left if reason.startswith("a hook") and not path else self.unseen
+            told.append(Left(path or "the model", path, form, reason))
 
     def _call(self, module: nn.Module, path: str, place: Place, slope: float | None, reason: str | None = None) -> None:
         kind = "leaky_relu" if slope else place.kind
@@ -176,7 +187,8 @@ def _seen(root: nn.Module, batches: Passes) -> list[tuple[Site, Origin | None]]:
         with watch.watching():
             for number, batch in enumerate(batches):
                 call = feed(batch)
-                in_one_line(f"data: batch {number} failed", partial(call.on, root), CheckError)
+                with advised(batch):
+                    in_one_line(f"data: batch {number} failed", partial(call.on, root), CheckError)
                 samples += batch.samples
     if not samples:
         raise ConversionError("data: no samples; expected at least one")

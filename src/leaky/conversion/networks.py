@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -21,7 +22,9 @@ from leaky.conversion.result import Change, Conversion, Drift, Left
 from leaky.conversion.selection import Selection
 from leaky.torch.rewriting import classes, modules
 from leaky.torch.rewriting.places import Place
+from leaky.torch.rewriting.sources import cells_of
 from leaky.torch.watch import unwrapped
+from leaky.torch.watch.names import cleaned
 from leaky.user_code import in_one_line
 
 
@@ -58,14 +61,17 @@ def convert_network(
 ) -> Conversion:
     """Convert the rectifiers of a network; see :func:`leaky.convert`."""
     old: nn.Module | ConversionError = model
+    original = model
     if not inplace:
         model = _copied(model, "model: it cannot be copied (inplace=True takes no copy)")
     elif data is not None:
         old = _kept(model)
     root = unwrapped(model)
+    elsewhere = [] if inplace else _elsewhere(root, original)
     batches = None if data is None else Passes(data, batch_size)
     candidates, left, sites = found(root, batches)
     work = _Work(root, target, selection, subclasses)
+    work.notes += elsewhere
     for candidate in candidates:
         work.convert(candidate)
     work.finish()
@@ -90,7 +96,34 @@ def convert_network(
 
 
 def _copied(model: nn.Module, what: str) -> nn.Module:
-    return in_one_line(what, partial(copy.deepcopy, model), ConversionError)
+    # What was worked out of parameters, such as a weight of weight_norm's older form, is worked out anew when it is run.
+    made = [
+        (module, name, value)
+        for module in model.modules()
+        for name, value in vars(module).items()
+        if isinstance(value, Tensor) and not value.is_leaf
+    ]
+    try:
+        for module, name, value in made:
+            vars(module)[name] = value.detach()
+        made_anew = in_one_line(what, partial(copy.deepcopy, model), ConversionError)
+    finally:
+        for module, name, value in made:
+            vars(module)[name] = value
+    modules.keep_activations(made_anew)
+    return made_anew
+
+
+def _elsewhere(copied: nn.Module, original: nn.Module) -> list[str]:
+    """Return notes on functions in a copy that hold on to the network that was copied, as closures do."""
+    theirs = {id(module) for module in original.modules()}
+    return [
+        f"{cleaned(path) or 'the model'}: {name}() runs parts of the network that was copied, not of the copy; inplace=True takes none."
+        for path, module in copied.named_modules()
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType)
+        and any(id(getattr(each, "__self__", each)) in theirs for each in cells_of(value).values())
+    ]
 
 
 def _kept(model: nn.Module) -> nn.Module | ConversionError:
@@ -150,7 +183,8 @@ class _Work:
         """Rewrite the code of the modules whose calls are to be converted, each once."""
         for module, slopes in self._calls.items():
             classes.convert_calls(module, slopes)
-        modules.mind_fused_paths(self._root)
+        classes.rebind(self._root)
+        modules.mind_transformers(self._root)
 
     def _reasons(self, candidate: Candidate) -> Iterator[str]:
         """Yield the reasons for which a candidate stays as it is."""
@@ -165,7 +199,7 @@ class _Work:
             yield f"is {candidate.before} already"
         if candidate.how == "module":
             if modules.is_subclass(module) and not self._subclasses:
-                yield f"a subclass of {candidate.form}: only when asked: subclasses=True"
+                yield f"a subclass of {candidate.form}: only when asked for (subclasses)"
             if module._parameters.keys() - {"weight"} or module._modules:
                 yield "holds more than its activation"
         if candidate.how == "call":

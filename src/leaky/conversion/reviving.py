@@ -55,7 +55,7 @@ def revive_units(
             samples += count
     notes = attempt.put_in(optimizer)
     if data is None and attempt.units:
-        notes.append("Outputs were compared on the samples that the check has kept: give data= to compare on more.")
+        notes.append("Outputs were compared on the samples that the check has kept; with data given, on those.")
     reasons = [*left, *_grouped(attempt.left)]
     return Revival(tuple(_revived(attempt)), tuple(reasons), samples if attempt.units else 0, tuple(notes))
 

@@ -30,6 +30,7 @@ class Selection:
 
     def __init__(self, only: Sites, skip: Sites, kinds: str | Iterable[str]) -> None:
         self._only = None if only is None else _patterns("only", only)
+        self._unnamed = "none of its units is dead" if isinstance(only, Check) else "not named by only"
         self._skip = [] if skip is None else _patterns("skip", skip)
         self._kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
         for kind in self._kinds:
@@ -40,11 +41,11 @@ class Selection:
         """Return why the sites of one module or call are not to be converted, or None if they are."""
         names = list(names)
         if kind not in self._kinds:
-            return f"only when asked: kinds={kind!r}"
+            return f"only when asked for (kinds: {kind})"
         if any(_matches(name, self._skip) for name in names):
             return "named by skip"
         if self._only is not None and not any(_matches(name, self._only) for name in names):
-            return "not named by only"
+            return self._unnamed
         return None
 
 

@@ -47,15 +47,17 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'leaky.report' has no attribute {name!r}")
 
 
-def write_report(result: Comparison | Check | Tuning, path: str | Path, *, command: str = "") -> None:
+def write_report(result: Comparison | Check | Tuning, path: str | Path, *, command: str = "", then: str = "") -> None:
     """Write the report of a comparison, a check or a tuning, whole or not at all.
 
     Args:
         result: what :func:`leaky.compare`, :func:`leaky.check` or :func:`leaky.tune` returned.
         path: an ``.html`` file; or, for a comparison, ``.svg``, ``.png`` or ``.pdf`` for its summary picture.
         command: the command line that repeats it, to be shown in the report.
+        then: of a check, the command line that converts its network, to be shown as well.
 
     Raises:
+        TypeError: the result is none of these.
         ValueError: another suffix.
         OSError: the file cannot be written.
     """
@@ -63,11 +65,14 @@ def write_report(result: Comparison | Check | Tuning, path: str | Path, *, comma
     if isinstance(result, Check):
         from leaky.report.check_page import render_check
 
-        page = partial(render_check, result)
+        page = partial(render_check, result, then=then)
     elif type(result).__name__ == "Tuning":  # whose class takes long to load
         from leaky.report.tuning_page import render_tuning
 
         page = partial(render_tuning, cast("Tuning", result))
+    elif type(result).__name__ != "Comparison":
+        expected = "expected what leaky.check, leaky.compare or leaky.tune returned"
+        raise TypeError(f"result: {type(result).__name__}; {expected}")
     else:
         from leaky.report.page import render_html
         from leaky.report.summary import summary_figure

@@ -6,19 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leaky.checkup import Check, Finding, Seen
+from leaky.report import words
 from leaky.report.bands import RECTIFIER, SATURATING, bands
 from leaky.report.rendering import render
 
-#: what to run next, each a command and why. The one place for it.
-NEXT = (
-    (
-        "leaky convert MODEL -o OUT --slope 0.1",
-        "Put Leaky ReLU in the places of its rectifiers, and see what changed (a network before training: --untrained):",
-    ),
-    (
-        "leaky compare --task mine.py:task --activation 'leaky_relu(0.1)'",
-        "Train your network with ReLU and with Leaky ReLU on the same seeds, and see whether the leak helps:",
-    ),
+_WHY_CONVERT = (
+    "Put Leaky ReLU in the places of its rectifiers, and see what changed (a network before training: --untrained):"
+)
+# A command, and why.
+_COMPARE = (
+    "leaky compare --task mine.py:task --activation 'leaky_relu(0.1)'",
+    "Train your network with ReLU and with Leaky ReLU on the same seeds, and see whether the leak helps:",
 )
 
 # Rows of a table of units; a page of a hundred thousand rows is of no use to anyone.
@@ -40,12 +38,13 @@ class UnitRow:
     cause: str
 
 
-def render_check(check: Check, *, command: str) -> str:
+def render_check(check: Check, *, command: str, then: str = "") -> str:
     """Return the report as the text of one HTML file.
 
     Args:
         check: what to report.
         command: the command line that repeats it.
+        then: the one that converts the network.
     """
     sites = check.judged.values()
     return render(
@@ -65,7 +64,7 @@ def render_check(check: Check, *, command: str) -> str:
         unit_rows=unit_rows,
         apart=[seen.site for seen in check.sites.values() if not seen.site.judged],
         most_units=_MOST_UNITS,
-        next_commands=NEXT,
+        next_commands=((then or words.CONVERT, _WHY_CONVERT), _COMPARE),
     )
 
 

@@ -18,8 +18,8 @@ _BAR, _NAME = 10, 34
 _STYLE = {"problem": "bold red", "remark": "yellow"}
 
 
-def show_check(check: Check, console: Console) -> None:
-    """Print the table of sites, the headline, the worst findings, and what to do about them."""
+def show_check(check: Check, console: Console, *, then: str = words.CONVERT) -> None:
+    """Print the table of sites, the headline, the worst findings, and what to do about them: the command ``then``."""
     if check.judged:
         console.print(_table(check))
         console.print(Text("active: share of positions above 0; rare: active on less than 1 % of samples", style="dim"))
@@ -37,7 +37,8 @@ def show_check(check: Check, console: Console) -> None:
         for title, remedy in remedies.items():
             console.print(Padding(Text.assemble((f"{title}: ", "bold"), remedy), (0, 0, 0, 2), expand=False))
     if any(seen.dead.any() for seen in check.judged.values()):
-        console.print(Text("\nTo convert it: leaky convert MODEL -o OUT --slope 0.1", style="dim"))
+        console.print(Text("\nTo convert it:", style="dim"))
+        console.print(Text(f"  {words.plain(then)}", style="dim"), soft_wrap=True)  # to be copied
     for note in (*check.notes, *_apart(check)):
         console.print(Text(words.plain(note), style="dim"))
 

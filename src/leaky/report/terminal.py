@@ -20,15 +20,20 @@ def show(comparison: Comparison, console: Console) -> None:
         console.print(Text(line, style="dim"))
     console.print()
     console.print(Text(words.plain(comparison.headline), style="bold"))
+    advised: dict[str, list[str]] = {}
     for verdict in comparison.verdicts:
-        if verdict.advice:
-            console.print(Text(words.plain(f"{verdict.activation}: {verdict.advice}")))
+        advised.setdefault(verdict.advice, []).append(verdict.activation)
+    for advice, activations in advised.items():
+        if advice:
+            console.print(Text(words.plain(f"{words.listing(activations)}: {advice}")))
 
 
 def _legend(comparison: Comparison) -> list[str]:
     bound = words.share(comparison.firing_bound)
+    several = len(comparison.verdicts) > 1
+    told = f"; intervals are for one arm alone, verdicts for all {len(comparison.verdicts)} (Holm)" if several else ""
     return [
-        f"± standard deviation; intervals are for one arm alone, verdicts for all {len(comparison.verdicts)} (Holm)",
+        f"± standard deviation{told}",
         f"dead: silent on all {comparison.samples:,} training samples (95 %: active on at most {bound})",
         "a dead ReLU unit gets no gradient, a dead leaky unit still does",
     ]

@@ -8,6 +8,7 @@ from leaky.wording import (
     NOTHING,
     counted,
     difference,
+    listing,
     minus,
     number,
     p_value,
@@ -21,6 +22,7 @@ from leaky.wording import (
 )
 
 __all__ = [
+    "CONVERT",
     "NOTHING",
     "brief",
     "counted",
@@ -29,6 +31,7 @@ __all__ = [
     "elements",
     "interval",
     "listed",
+    "listing",
     "milliseconds",
     "number",
     "p_value",
@@ -42,6 +45,9 @@ __all__ = [
     "span",
     "spread",
 ]
+
+#: the command that converts a network, where nobody knows how it was checked
+CONVERT = "leaky convert MODEL -o OUT --slope 0.1"
 
 
 def spread(mean: float | None, deviation: float | None, metric: str) -> str:

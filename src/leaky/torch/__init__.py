@@ -101,14 +101,14 @@ class LeakyReLU(KeepsSlopes, torch.nn.LeakyReLU):
         ValueError: ``negative_slope`` is NaN.
     """
 
-    __constants__ = ["inplace", "negative_slope", "warming"]  # noqa: RUF012 - for TorchScript, as PyTorch has it
+    __constants__ = ["inplace", "negative_slope", "leaky_warming"]  # noqa: RUF012 - for TorchScript, as PyTorch has it
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__(real_slope(negative_slope), inplace)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return :func:`leaky_relu` of the input."""
-        if self.warming and not is_scripting():
+        if self.leaky_warming and not is_scripting():
             result = warmed(input, self.negative_slope, self.inplace)
             if result is not None:
                 return result

@@ -120,7 +120,7 @@ class SlopeSchedule:
                 module.leaky_slopes[:] = [self.slope] * len(module.leaky_slopes)
             else:
                 module.negative_slope = self.slope
-            module.warming = not self.finished
+            module.leaky_warming = not self.finished
 
 
 def _whole(name: str, value: int, least: int) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -24,6 +25,12 @@ Slopes = float | list[float]
 
 #: by what a module's slopes go in the metadata of a state_dict
 KEY = "negative_slope"
+
+#: and the places in its code of the calls that have them
+PLACES = "negative_slope_places"
+
+#: what stands for the slopes of a PReLU that are not learned any more, which are in its weight, and for the lack of any
+FROZEN, RELU = "frozen", "relu"
 
 # A file may claim anything: more calls than this are not in one forward.
 _MOST_CALLS = 256
@@ -70,18 +77,78 @@ def slopes_of(module: nn.Module) -> Slopes | None:
 class KeepsSlopes(nn.Module):
     """A module whose slopes travel with its weights, and which says where those were made for others."""
 
+    # These names are mixed into classes of users' own, which may have any others.
     #: whether a SlopeSchedule is changing them: what is compiled meanwhile should do for any
-    warming = False
+    leaky_warming = False
+    #: whether they are those of a PReLU, frozen
+    leaky_frozen = False
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         metadata = getattr(destination, "_metadata", None)
         if metadata is not None:
-            metadata[prefix[:-1]][KEY] = slopes_of(self)
+            metadata[prefix[:-1]].update(notes_of(self))
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *others)
         _warn_of_others(prefix[:-1])
+
+
+@dataclass(frozen=True)
+class Record:
+    """What weights say of the slopes of the network that they are of, by the paths of its modules."""
+
+    slopes: Mapping[str, Slopes]
+    #: of the calls that have those in a list, as fields of :class:`leaky.torch.rewriting.places.Place`
+    places: Mapping[str, list[list[Any]]]
+    #: PReLUs whose slopes are learned no more, and ReLUs, which may have been Leaky ReLUs before
+    frozen: frozenset[str] = frozenset()
+    relus: frozenset[str] = frozenset()
+
+    def renamed(self, rename: Callable[[str], str]) -> Record:
+        """Return the same for a network of whose modules each has another path."""
+        return Record(
+            {rename(path): slopes for path, slopes in self.slopes.items()},
+            {rename(path): rows for path, rows in self.places.items()},
+            frozenset(map(rename, self.frozen)),
+            frozenset(map(rename, self.relus)),
+        )
+
+
+def notes_of(module: nn.Module) -> dict[str, Any]:
+    """Return what of a module goes in the metadata of a state_dict for its conversion to be made again."""
+    if getattr(module, "leaky_frozen", False) or type(module) is nn.ReLU:
+        return {KEY: RELU if type(module) is nn.ReLU else FROZEN}
+    own, places = slopes_of(module), getattr(type(module), "leaky_places", ())
+    notes: dict[str, Any] = {} if own is None else {KEY: own}
+    return notes | ({PLACES: [place.fields for place in places]} if places else {})
+
+
+def record_of(metadata: object) -> Record:
+    """Return what the metadata of a state_dict say. They may come from a file: what makes no sense is left out."""
+    entries = _texts(metadata)
+    notes = {path: _texts(own) for path, own in entries.items()}
+    claimed = {path: own.get(KEY) for path, own in notes.items()}
+    frozen, relus = (frozenset(path for path, own in claimed.items() if own == word) for word in (FROZEN, RELU))
+    slopes = understood(claimed) | dict.fromkeys(relus, 0.0)
+    rows: dict[str, Any] = {path: own.get(PLACES) for path, own in notes.items()}
+    places = {path: each for path, each in rows.items() if _is_rows(each, slopes.get(path))}
+    return Record(slopes, places, frozen, relus)
+
+
+def _texts(entries: object) -> dict[str, Any]:
+    # By dict's own methods: a file can set attributes of an OrderedDict.
+    found = dict.items(entries) if isinstance(entries, dict) else ()
+    return {name: value for name, value in found if isinstance(name, str)}
+
+
+def _is_rows(rows: object, slopes: Slopes | None) -> bool:
+    return (
+        type(rows) is list
+        and isinstance(slopes, list)
+        and len(rows) == len(slopes)
+        and all(type(row) is list for row in rows)
+    )
 
 
 def warmed(input: Tensor, slope: float, inplace: bool) -> Tensor | None:
@@ -115,16 +182,13 @@ def _warn_of_others(path: str) -> None:
 
 
 def recorded(metadata: object) -> dict[str, Slopes]:
-    """Return the slopes in the metadata of a state_dict, by path. It may come from a file: what makes no sense is left out."""
-    # By dict's own methods: a file can set attributes of an OrderedDict.
-    entries = dict.items(metadata) if isinstance(metadata, dict) else ()
-    return understood({path: dict.get(own, KEY) for path, own in entries if isinstance(own, dict)})
+    """Return the slopes alone that the metadata of a state_dict say."""
+    return dict(record_of(metadata).slopes)
 
 
 def understood(claimed: object) -> dict[str, Slopes]:
     """Return what of a mapping from paths to slopes makes sense."""
-    entries = dict.items(claimed) if isinstance(claimed, dict) else ()
-    return {path: own for path, own in entries if isinstance(path, str) and _is_slopes(own)}
+    return {path: own for path, own in _texts(claimed).items() if _is_slopes(own)}
 
 
 def _is_slopes(value: object) -> bool:

@@ -12,7 +12,7 @@ from typing import IO, Any
 from numpy.typing import NDArray
 
 from leaky.checkup.batch_size import batch_size_for, checked_size
-from leaky.checkup.batches import count_of, cut
+from leaky.checkup.batches import count_of, cut, is_whole
 from leaky.checkup.loading.archive import members, open_member
 from leaky.checkup.loading.code import is_code, named
 from leaky.checkup.loading.memory import check_size, default_memory
@@ -63,8 +63,8 @@ def load_data(
             ``.npz``: with ``x`` and ``y`` in it, pairs ``(x, y)``, and other arrays are left alone; with ``x`` and no
             ``y``, or a single array of any name, arrays; otherwise dictionaries from the arrays' names to arrays;
             ``file.py:name`` or ``package.module:name``, where the name is an iterable of batches (a ``DataLoader``), a
-            function without arguments that returns one, or, to be cut into batches, an array, tensor or PyTorch data set.
-            Its batches come as they are.
+            function without arguments that returns one, or, to be cut into batches, an array, a tensor, a tuple or a
+            dictionary of them, or a PyTorch data set. Its batches come as they are.
         batch_size: samples in a batch; None for what suits the size of a sample, see :func:`leaky.check`.
         max_memory: what a batch may take, in bytes; by default half of the machine's memory.
         trust: run a file that does not lie on the import path. It holds for this call only: nothing is remembered.
@@ -181,8 +181,8 @@ def _from_code(spec: str, batch_size: int | None, trust: bool) -> Batches:
         return in_one_line(f"{name} failed", thing, LoadingError) if calls else thing
 
     made = make()
-    if hasattr(made, "shape"):
-        return _from_array(spec, name, made, batch_size)
+    if is_whole(made):
+        return _from_arrays(spec, name, made, batch_size)
     loader, _ = cut(made, batch_size)
     if not isinstance(loader, Iterable) or isinstance(loader, Mapping | str | bytes):
         raise LoadingError(f"{name} is of type {type(made).__name__}; expected an iterable of batches")
@@ -191,13 +191,27 @@ def _from_code(spec: str, batch_size: int | None, trust: bool) -> Batches:
     return Batches(spec, partial(_told, name, loader), count_of(loader))
 
 
-def _from_array(spec: str, name: str, array: Any, batch_size: int | None) -> Batches:
-    if not array.shape or not array.shape[0]:
-        raise LoadingError(f"{name} has shape {tuple(array.shape)}; expected at least one sample")
-    samples = array.shape[0]
-    batch_size = batch_size or batch_size_for([array])
+def _from_arrays(spec: str, name: str, whole: Any, batch_size: int | None) -> Batches:
+    """Return the batches of an array, or of several in a tuple or a dictionary."""
+    arrays = (
+        list(whole.values()) if isinstance(whole, Mapping) else list(whole) if isinstance(whole, tuple) else [whole]
+    )
+    for array in arrays:
+        if not array.shape or array.shape[0] != (arrays[0].shape or (0,))[0] or not array.shape[0]:
+            expected = (
+                "at least one sample" if array is arrays[0] else f"{arrays[0].shape[0]:,} samples, as of the first"
+            )
+            raise LoadingError(f"{name} has shape {tuple(array.shape)}; expected {expected}")
+    samples = arrays[0].shape[0]
+    batch_size = batch_size or batch_size_for(arrays)
+
+    def cut_out(here: slice) -> Any:
+        if isinstance(whole, Mapping):
+            return {key: array[here] for key, array in whole.items()}
+        return tuple(array[here] for array in whole) if isinstance(whole, tuple) else whole[here]
+
     pieces = range(0, samples, batch_size)
-    return Batches(spec, lambda: (array[i : i + pieces.step] for i in pieces), len(pieces), samples)
+    return Batches(spec, lambda: (cut_out(slice(i, i + pieces.step)) for i in pieces), len(pieces), samples)
 
 
 def _afresh(name: str, first: Iterator[Any], make: Callable[[], Any]) -> Callable[[], Iterator[Any]]:

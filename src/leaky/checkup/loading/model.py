@@ -42,7 +42,8 @@ def load_model(
         spec: ``file.py:name`` or ``package.module:name``, where the name is a ``torch.nn.Module`` or a function without
             arguments that makes one; a ``.onnx``; or weights for ``network``: ``.safetensors``, or ``.pt``, ``.pth``,
             ``.ckpt``, ``.bin`` as ``torch.save(model.state_dict(), …)`` writes them, read by
-            ``torch.load(weights_only=True)`` alone.
+            ``torch.load(weights_only=True)`` alone. If they are those of a network that was converted, and say so
+            (:func:`leaky.save_weights`), the network is converted in the same way.
         network: with weights, the network they are for: ``file.py:name`` or ``package.module:name``.
         trust: run a file that does not lie on the import path. It holds for this call only: nothing is remembered.
         max_memory: what reading weights may take, in bytes, and the size up to which an ONNX file is accepted; by
@@ -73,10 +74,14 @@ def load_model(
     path = existing("model", spec, "a file of weights")
     if not is_code(network):
         raise LoadingError(f"--model: {network!r}; expected file.py:factory or package.module:factory")
-    from leaky.checkup.loading.weights import fill, read_weights
+    from leaky.checkup.loading.weights import convert, fill, read_weights
+    from leaky.torch.watch import unwrapped
 
     weights = read_weights(path, max_memory)
-    made = _network(network, trust)
+    made = unwrapped(_network(network, trust))
+    converted = convert(made, weights)
+    if converted:
+        _log.info("%s: the network is converted as its weights were: %s.", plain(spec), converted)
     other_slopes = fill(made, weights, f"model: {spec!r}")
     if other_slopes:
         _log.warning("%s: %s", plain(spec), other_slopes)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from leaky.checkup.loading.archive import members
 from leaky.checkup.loading.memory import check_description, check_size
 from leaky.checkup.loading.pickled import ForeignObjectError, storages
 from leaky.checkup.loading.problem import LoadingError, quoted, reading
-from leaky.torch.slopes import KEY, Slopes, by_path, compared, recorded, understood
+from leaky.torch.rewriting.restoring import restore
+from leaky.torch.slopes import KEY, PLACES, Record, by_path, compared, record_of
 from leaky.user_code import in_one_line
 from leaky.wording import counted
 
@@ -32,10 +35,10 @@ _REMEDY = "expected weights as torch.save(model.state_dict(), …) writes them"
 
 @dataclass(frozen=True)
 class Weights:
-    """What a file holds: tensors by name, and by path the negative slopes that they were made for, if it says so."""
+    """What a file holds: tensors by name, and what it says of the negative slopes that they were made for."""
 
     tensors: dict[str, Tensor]
-    slopes: dict[str, Slopes]
+    record: Record
 
 
 def read_weights(path: Path, max_memory: int, argument: str = "model") -> Weights:
@@ -72,12 +75,21 @@ def _safetensors(path: Path, what: str) -> Weights:
     with reading(what), warnings.catch_warnings(action="ignore"), safe_open(path, "pt", device="cpu") as file:
         names = list(file.keys())
         state = {name: file.get_tensor(name) for name in names}
-        claimed = (file.metadata() or {}).get(KEY, "null")
+        claimed = file.metadata() or {}
+    notes: dict[str, dict[str, Any]] = defaultdict(dict)
+    for key in (KEY, PLACES):
+        for where, own in _by_path(claimed.get(key, "null")).items():
+            notes[where][key] = own
+    return Weights(_weights(state, what).tensors, record_of(notes))
+
+
+def _by_path(claimed: str) -> dict[str, Any]:
+    """Return what the metadata of a ``.safetensors`` say; nothing if it makes no sense."""
     try:
-        slopes = understood(json.loads(claimed))
+        known = json.loads(claimed)
     except (ValueError, RecursionError):
-        slopes = {}
-    return Weights(_weights(state, what).tensors, slopes)
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def _check_torch_file(path: Path, what: str, size: int, max_memory: int) -> None:
@@ -119,8 +131,19 @@ def _weights(loaded: object, what: str) -> Weights:
         # By dict's own methods: a file can set attributes of an OrderedDict. The copy has none.
         state = dict(dict.items(candidate)) if isinstance(candidate, dict) else {}
         if state and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
-            return Weights(state, recorded(getattr(candidate, "_metadata", None)))
+            return Weights(state, record_of(getattr(candidate, "_metadata", None)))
     raise LoadingError(f"{what} holds no weights by name; {_REMEDY}")
+
+
+def convert(network: nn.Module, weights: Weights) -> str:
+    """Convert a network as the one was that the weights are of, if they say so; say in one line to what, "" if to nothing."""
+    prefix = _prefix(weights.tensors, network.state_dict())
+    tensors = {name.removeprefix(prefix): value for name, value in weights.tensors.items()}
+    return restore(network, weights.record.renamed(partial(_without, prefix)), tensors)
+
+
+def _without(prefix: str, path: str) -> str:
+    return f"{path}.".removeprefix(prefix).removesuffix(".")
 
 
 def fill(network: nn.Module, weights: Weights, what: str) -> str:
@@ -142,8 +165,7 @@ def fill(network: nn.Module, weights: Weights, what: str) -> str:
     keys = in_one_line(f"{what} cannot be used", lambda: network.load_state_dict(state, strict=False), LoadingError)
     _complain(what, "missing", [quoted(name) for name in keys.missing_keys])
     _complain(what, "that the network has not", [quoted(name) for name in keys.unexpected_keys])
-    made_for = {f"{path}.".removeprefix(prefix).removesuffix("."): slopes for path, slopes in weights.slopes.items()}
-    return compared(made_for, by_path(network))
+    return compared(weights.record.renamed(partial(_without, prefix)).slopes, by_path(network))
 
 
 def _prefix(state: Mapping[str, Tensor], own: Mapping[str, object]) -> str:

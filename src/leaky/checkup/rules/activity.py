@@ -79,10 +79,10 @@ class AlwaysOn(SiteRule):
             return
         units: Bools = (e.active_positions == e.positions) & (e.nonfinite == 0) & (e.low == 0) & (e.high == 0)
         if units.any():
-            verb = "was" if units.sum() == 1 else "were"
+            verb, it = ("was", "it") if units.sum() == 1 else ("were", "each")
             text = (
                 f"{some_of(units).capitalize()} {verb} active at every position of the {counted(e.samples, 'sample')}; at 95 % "
-                f"confidence each is off on at most {share(seen.bound)} of inputs like them."
+                f"confidence {it} is off on at most {share(seen.bound)} of inputs like them."
             )
             yield self.finding(
                 "remark", text + doubt(seen), seen, units, numbers={"samples": e.samples, "bound": seen.bound}

@@ -16,6 +16,7 @@ from leaky.wording import counted, number
 
 if TYPE_CHECKING:
     from leaky.checkup.result import Check
+    from leaky.evidence import Evidence
 
 # With gradients a thousand times smaller, one learning rate cannot serve both ends: where the last layer takes a step,
 # the first would need a thousand.
@@ -108,6 +109,8 @@ class NotFinite(Rule):
 
     def look(self, check: Check) -> tuple[Finding, ...] | None:
         """Return the sites where they occur; the first says where they come from."""
+        if check.nonfinite_input and check.inputs is not None:
+            return (self._data(check.nonfinite_input, check.inputs),)
         found: list[Finding] = []
         for seen in check.sites.values():
             units: Bools = seen.evidence.nonfinite > 0
@@ -121,6 +124,13 @@ class NotFinite(Rule):
                 self.finding("problem", text, seen, units, causes=(cause,), numbers={"count": count, "of": of})
             )
         return tuple(found) or self._gradients(check)
+
+    def _data(self, first: str, inputs: Evidence) -> Finding:
+        """Return one finding for all that comes of numbers in the data."""
+        count = int(inputs.nonfinite.sum())
+        others = f", and {counted(count - 1, 'other')}" if count > 1 else ""
+        text = f"In the data: {first} (counted from 0){others}. What the network makes of them tells nothing."
+        return self.finding("problem", text, numbers={"count": count})
 
     def _gradients(self, check: Check) -> tuple[Finding, ...]:
         """Return the last site that such gradients reach: backward passes come to it first."""

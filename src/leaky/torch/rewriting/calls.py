@@ -103,7 +103,7 @@ def method(owner: Any, number: int, operand: int, rectifies: bool, x: Any, name:
 
 
 def _rectified(owner: Any, x: Any, slope: float, inplace: bool) -> Any:
-    result = warmed(x, slope, inplace) if owner.warming else None
+    result = warmed(x, slope, inplace) if owner.leaky_warming else None
     if result is not None:
         return result
     return F.relu(x, inplace) if slope == 0 else leaky.torch.leaky_relu(x, slope, inplace)

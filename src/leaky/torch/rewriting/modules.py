@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from leaky.torch import LeakyReLU
 from leaky.torch.rewriting.reach import is_torchs, rectifier
+from leaky.torch.slopes import KeepsSlopes
 
 _SETTINGS = {
     *("negative_slope", "inplace", "of_threshold", "threshold", "value"),
@@ -46,9 +47,10 @@ class WarmLeakyReLU(LeakyReLU):
         return "LeakyReLU"
 
 
-class FrozenPReLU(nn.Module):
+class FrozenPReLU(KeepsSlopes):
     """A Leaky ReLU in the place of a PReLU: its slopes, one or one per channel, are a buffer of the parameter's name."""
 
+    leaky_frozen = True
     weight: Tensor
 
     def forward(self, input: Tensor) -> Tensor:
@@ -73,7 +75,8 @@ class FrozenPReLU(nn.Module):
         return "LeakyReLU"
 
 
-_KINDS: dict[type[nn.Module], str] = {
+#: the rectifiers of PyTorch's, and ours, that are modules
+KINDS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
     nn.LeakyReLU: "leaky_relu",
     FrozenPReLU: "leaky_relu",
@@ -102,9 +105,9 @@ class OnlyAtZero:
 
 def kind_of(module: nn.Module) -> tuple[str, str] | None:
     """Return the kind of a module that is a rectifier of PyTorch's or ours, and the name of PyTorch's class for it."""
-    for cls, kind in _KINDS.items():
+    for cls, kind in KINDS.items():
         if isinstance(module, cls):
-            form = f"nn.{cls.__name__}"
+            form = "a frozen PReLU" if cls is FrozenPReLU else f"nn.{cls.__name__}"
             if isinstance(module, nn.Threshold):
                 kind = "relu" if (module.threshold, module.value) == (0, 0) else kind
             elif isinstance(module, nn.Hardtanh):
@@ -116,17 +119,17 @@ def kind_of(module: nn.Module) -> tuple[str, str] | None:
 
 def is_subclass(module: nn.Module) -> bool:
     """Say whether a rectifier is of a class that its author made of PyTorch's, and may do something else."""
-    return type(module) not in (*_KINDS, LeakyReLU, WarmLeakyReLU)
+    return type(module) not in (*KINDS, LeakyReLU, WarmLeakyReLU)
 
 
 def written(module: nn.Module) -> str:
     """Return the activation that a module is, with its slope."""
     kind, _ = kind_of(module) or ("", "")
-    if isinstance(module, nn.LeakyReLU | FrozenPReLU):
-        slope = module.negative_slope
-        return f"leaky_relu({slope:g})" if isinstance(slope, float | int) else "leaky_relu(one slope per channel)"
-    if isinstance(module, nn.PReLU):
-        return f"prelu({module.weight.item():g})" if module.weight.numel() == 1 else "prelu(one slope per channel)"
+    if isinstance(module, nn.LeakyReLU):
+        return f"leaky_relu({module.negative_slope:g})"
+    if isinstance(module, nn.PReLU | FrozenPReLU):
+        slopes: set[float] = set(module.weight.detach().float().tolist())
+        return f"{kind}({slopes.pop():g})" if len(slopes) == 1 else f"{kind}(one slope per channel)"
     return kind
 
 
@@ -215,10 +218,20 @@ def hold(module: nn.Module, name: str, activation: nn.Module) -> None:
     if isinstance(held, functools.partial):
         activation.inplace = held.keywords.get("inplace", False)
     setattr(module, name, activation.train(module.training))
+    if getattr(module, name) is not activation:  # the class has something of that name, such as a cached property
+        vars(module)[name] = activation
 
 
-def mind_fused_paths(root: nn.Module) -> None:
+def keep_activations(root: nn.Module) -> None:
+    """Have the layers of decoders keep an activation that is a module: copied, or unpickled, they would get ReLU before it."""
+    for layer in root.modules():
+        if isinstance(layer, nn.TransformerDecoderLayer) and "activation" in layer._modules:
+            vars(layer)["activation"] = layer._modules["activation"]  # where alone it is looked for then
+
+
+def mind_transformers(root: nn.Module) -> None:
     """Keep transformers off PyTorch's fused path for ReLU while what was ReLU has a slope."""
+    keep_activations(root)
     for layer in root.modules():
         if isinstance(layer, nn.TransformerEncoderLayer):
             activation: Any = layer.activation

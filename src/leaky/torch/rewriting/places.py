@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import astuple, dataclass
+from typing import Any, Literal
 
 from leaky.torch.rewriting.reach import Reached, reached, rectifier
 
@@ -34,6 +34,11 @@ class Place:
     line: str
     #: place of the pre-activation among the arguments
     operand: int = 0
+
+    @property
+    def fields(self) -> list[Any]:
+        """Return what is written of it beside weights: its fields, plain and in order."""
+        return list(astuple(self))
 
     @property
     def call(self) -> str:
@@ -69,6 +74,8 @@ def place_of(here: Reached, node: ast.AST, kind: str, form: str, way: str, opera
 
 def _plain(here: Reached) -> Iterator[Place]:
     for node in here.nodes:
+        if node in here.outside:
+            continue
         around = here.parents.get(node)
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
             kind = None if isinstance(around, ast.Attribute) else rectifier(here.meaning(node))
@@ -103,7 +110,7 @@ def _number(node: ast.AST) -> float | None:
 def _doubtful(here: Reached) -> Iterator[Place]:
     for node in here.nodes:
         form = _maximum(node) or _mask(node)
-        if form is None:
+        if form is None or node in here.outside:
             continue
         if not isinstance(node, ast.Call):
             yield place_of(here, node, "relu", form, "product")

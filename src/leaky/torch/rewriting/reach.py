@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
 from leaky.torch.rewriting.calls import FUNCTIONS
-from leaky.torch.rewriting.sources import Source, cells_of, rewrapped, source_of, within
+from leaky.torch.rewriting.sources import Source, around, cells_of, rewrapped, source_of, within
 
 # Names that say that a function holds a rectifier, and those that say that it may.
 _WORDS = {
     *("relu", "relu_", "leaky_relu", "leaky_relu_", "threshold", "threshold_", "prelu", "rrelu", "rrelu_"),
     *("relu6", "hardtanh", "hardtanh_"),
 }
+# Of modules that are rectifiers: code may make one whenever it runs.
+_MODULES = {"ReLU", "LeakyReLU", "PReLU", "ReLU6", "Hardtanh", "RReLU", "Threshold"}
 _DOUBTFUL_WORDS = {
     *("clamp", "clamp_", "clamp_min", "clamp_min_", "clip", "clip_", "maximum", "max", "where", "masked_fill"),
     *("mul", "mul_", "multiply"),
@@ -54,11 +57,24 @@ class Reached:
         """The node around each."""
         return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
 
+    @functools.cached_property
+    def outside(self) -> set[ast.AST]:
+        """The nodes that are no code of its own: of decorators, annotations, and what arguments are by default."""
+        if self.source is None:
+            return set()
+        tree = self.source.node
+        parts = [*getattr(tree, "decorator_list", []), getattr(tree, "returns", None), tree.args]
+        return {node for part in parts if part is not None for node in ast.walk(part)}
+
     @property
     def owner(self) -> str | None:
-        """The name by which it knows the module."""
+        """The name, or expression, by which it knows the module."""
         code = self.function.__code__
-        return code.co_varnames[0] if self.definer is not None and code.co_argcount else None
+        if self.definer is None:
+            return None
+        # A decorator's may take all that it is given.
+        takes_all = not code.co_argcount and code.co_flags & inspect.CO_VARARGS
+        return f"{code.co_varnames[code.co_kwonlyargcount]}[0]" if takes_all else code.co_varnames[0]
 
     @property
     def names_rectifiers(self) -> bool:
@@ -96,6 +112,10 @@ class Reached:
         return None
 
 
+# By what names descriptors hold the function that they are made of: those of Python's own, its cached properties and caches.
+_INNER = ("__func__", "fget", "func", "__wrapped__")
+
+
 def reached(cls: type) -> dict[str, Reached]:
     """Return the functions that may hold rectifiers, by their keys, that the modules of a class run."""
     known: Any = cls  # mypy doubts that classes of modules can be looked up
@@ -109,7 +129,7 @@ def _reached(cls: Any) -> dict[str, Reached]:
         for name, value in vars(definer).items():
             if (name.startswith("__") and name != "__call__") or cls.__dict__.get(name, value) is not value:
                 continue
-            inner = getattr(value, "__func__", None) or getattr(value, "fget", None)
+            inner = next((held for each in _INNER if (held := getattr(value, each, None)) is not None), None)
             if isinstance(value, FunctionType) and getattr(cls, name, None) is value:
                 _reach(cls, value, definer, found, name)
             elif isinstance(inner, FunctionType) and _mentions(inner, cls):
@@ -122,9 +142,9 @@ def _key(function: FunctionType) -> str:
     return f"{function.__module__}:{function.__qualname__}:{function.__code__.co_name}"
 
 
-def run_by_forward(cls: type) -> list[Reached]:
-    """Return those of the functions that a forward pass may run, as far as their names tell."""
-    names, before = {"forward", "__call__"}, 0
+def run_by_forward(cls: type, held: Iterable[str] = ()) -> list[Reached]:
+    """Return those of the functions that a forward pass may run, as far as their names tell, and by which they are held."""
+    names, before = {"forward", "__call__", *held}, 0
     while len(names) > before:
         before = len(names)
         for definer in theirs(cls):
@@ -147,7 +167,7 @@ def is_torchs(thing: Any) -> bool:
 def _reach(cls: type, outer: Any, definer: type | None, found: dict[str, Reached], name: str = "") -> None:
     """Enter a function, and what it calls by name, if they may hold rectifiers."""
     function = within(outer)
-    if function is None or not _mentions(function, cls):
+    if function is None or not any(_mentions(each, cls) for each in (function, *around(outer))):
         return
     key = _key(function)
     if key in found:
@@ -157,7 +177,7 @@ def _reach(cls: type, outer: Any, definer: type | None, found: dict[str, Reached
         source, problem = None, "what decorates it cannot be looked into"
     found[key] = here = Reached(key, outer, function, definer, source, problem, name)
     for node in here.nodes:
-        called = callee(cls, here, node)
+        called = None if node in here.outside else callee(cls, here, node)
         if called is not None:
             _reach(cls, *called, found)
 
@@ -166,9 +186,11 @@ def callee(cls: type, here: Reached, node: ast.AST) -> tuple[Any, type | None] |
     """Return the Python function that an expression stands for, and the class that it is a method of."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call) and here.definer is not None:
         called = node.value
-        if isinstance(called.func, ast.Name) and called.func.id == "super" and not called.args:
+        if isinstance(called.func, ast.Name) and called.func.id == "super" and len(called.args) in (0, 2):
             mro = cls.__mro__
-            for above in mro[mro.index(here.definer) + 1 :]:
+            # As it was written before Python 3: super(Net, self)
+            definer = here.meaning(called.args[0]) if called.args else here.definer
+            for above in mro[mro.index(definer) + 1 :] if definer in mro else ():
                 if node.attr in vars(above):
                     value = vars(above)[node.attr]
                     ours = isinstance(value, FunctionType) and not is_torchs(above)
@@ -212,25 +234,32 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(const)
 
 
-def _mentions(function: FunctionType, cls: type, around: frozenset[FunctionType] = frozenset()) -> bool:
+def _mentions(function: FunctionType, cls: type, callers: frozenset[FunctionType] = frozenset()) -> bool:
     """Say whether a function may hold rectifiers, by the names in its code, or calls by name one that may."""
-    if function in around:
+    if function in callers:
         return False
-    around |= {function}
+    callers |= {function}
+    if any(map(_is_rectifier, (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()))):
+        return True
     for code in _codes(function.__code__):
         names = {*code.co_names, *code.co_freevars}
-        if names & (_WORDS | _DOUBTFUL_WORDS) or _masks(code):
+        if names & (_WORDS | _MODULES | _DOUBTFUL_WORDS) or _masks(code):
             return True
         known = [value for name in names if (value := _known(function, name)) is not None]
         if "getattr" in names and any(isinstance(each, ModuleType) and _is_torchs_module(each) for each in known):
             return True  # as in getattr(F, name)
-        if any(_is_rectifier(each) for value in known for each in (value, *_held(value))):
+        own = [held for name in names if (held := inspect.getattr_static(cls, name, None)) is not None]
+        if any(_is_rectifier(each) for value in (*known, *own) for each in (value, *_held(value))):
             return True
+        if any(isinstance(each, torch.jit.ScriptFunction) for each in known):
+            return True
+        if "apply" in names and any(isinstance(each, type) and is_torchs(each.__mro__[-2]) for each in known):
+            return True  # a torch.autograd.Function
         if "super" in names or any(each is base for each in known for base in theirs(cls)):
             known += [vars(each).get(name) for each in theirs(cls) for name in code.co_names]
         known += [vars(each).get(name) for each in known if _is_theirs(each) for name in code.co_names]
         inner = [within(each) for each in known if isinstance(each, FunctionType) and not _is_foreign(each)]
-        if any(_mentions(each, cls, around) for each in inner if each is not None):
+        if any(_mentions(each, cls, callers) for each in inner if each is not None):
             return True
     return False
 
@@ -268,8 +297,9 @@ def _is_rectifier(value: Any) -> bool:
 
 def mentions_rectifiers(function: Any) -> bool:
     """Say whether a Python function of the user's own may hold rectifiers."""
-    inner = within(function) if isinstance(function, FunctionType) and not _is_foreign(function) else None
-    return inner is not None and _mentions(inner, object)
+    if not isinstance(function, FunctionType) or _is_foreign(function):
+        return False
+    return any(_mentions(each, object) for each in (within(function), *around(function)) if each is not None)
 
 
 def rectifier(value: Any) -> str | None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from leaky.evidence import Site
@@ -55,7 +56,7 @@ class Recorder:
         self._root = root
         self._modules = dict(root.named_modules())
         self._running: list[_Running] = []
-        self._classes: dict[type[nn.Module], type[nn.Module]] = {}
+        self._classes: dict[tuple[type[nn.Module], frozenset[str]], type[nn.Module]] = {}
         self.sites: dict[str, tuple[Site, Origin | None]] = {}
 
     @contextmanager
@@ -65,6 +66,7 @@ class Recorder:
         try:
             for module in self._root.modules():
                 self._follow(module, undo)
+            undo += classes.rebind(self._root)
             yield
         finally:
             for each in reversed(undo):
@@ -85,9 +87,10 @@ class Recorder:
         before = type(module)
         if modules.kind_of(module) is None and reached(classes.origin(module)):
             undo.append(functools.partial(setattr, module, "__class__", before))
-            if before not in self._classes:
-                self._classes[before] = _told(before, self)
-            module.__class__ = self._classes[before]
+            key = before, classes.methods_held(module)
+            if key not in self._classes:
+                self._classes[key] = _told(*key, self)
+            module.__class__ = self._classes[key]
 
     def _run(
         self, owner: nn.Module, name: str | None, key: str, index: int, function: Any, *args: Any, **named: Any
@@ -118,6 +121,8 @@ class Recorder:
 
 
 def _is_same(one: Tensor, other: Tensor) -> bool:
+    if torch._C._functorch.is_functorch_wrapped_tensor(one) or torch._C._functorch.is_functorch_wrapped_tensor(other):
+        return one is other  # they have no memory of their own
     return one.data_ptr() == other.data_ptr() and one.shape == other.shape and one.stride() == other.stride()
 
 
@@ -136,7 +141,7 @@ def _place(here: Reached, run: _Running, site: Site, operand: int) -> Place | No
     return place_of(here, node, site.kind, site.form, "function", operand)
 
 
-def _told(cls: type[nn.Module], recorder: Recorder) -> type[nn.Module]:
+def _told(cls: type[nn.Module], held: frozenset[str], recorder: Recorder) -> type[nn.Module]:
     """Return a class whose methods tell the recorder what they call."""
 
     def told(owner: nn.Module, key: str, index: int, function: Any) -> Any:
@@ -147,7 +152,7 @@ def _told(cls: type[nn.Module], recorder: Recorder) -> type[nn.Module]:
 
     origin = getattr(cls, "leaky_origin", cls)
     exchanges = classes.exchanges(origin, getattr(cls, "leaky_places", ()), _teller)
-    for here in run_by_forward(origin):
+    for here in run_by_forward(origin, held):
         exchanges[here.key] = _tellers(here, exchanges[here.key]) | exchanges[here.key]
     own = {"leaky_origin": origin, "leaky_places": getattr(cls, "leaky_places", ())}
     return classes.exchanged(origin, exchanges, {**classes.CELLS, "__leaky_told__": told}, own)

@@ -93,6 +93,15 @@ def within(outer: Any) -> FunctionType | None:
     return inner if isinstance(inner, FunctionType) else None
 
 
+def around(outer: Any) -> list[FunctionType]:
+    """Return the functions that decorators have put around one, the outermost first."""
+    found = []
+    while isinstance(outer, FunctionType) and outer is not within(outer):
+        found.append(outer)
+        outer = outer.__wrapped__  # type: ignore[attr-defined]
+    return found
+
+
 def cells_of(function: FunctionType) -> dict[str, Any]:
     """Return what the names stand for that a function has from those around it."""
     return dict(zip(function.__code__.co_freevars, map(_held, function.__closure__ or ()), strict=True))
