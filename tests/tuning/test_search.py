@@ -120,7 +120,6 @@ def test_the_only_slope_left_is_not_trained_alone() -> None:
         seeds[arm] = seeds.get(arm, 0) + 1
     first, second, *_ = sorted(seeds.values(), reverse=True)
     assert first - second <= 12, seeds  # 17 where the best went on alone
-    assert max(Activation.parse(arm).parameters[0] for arm in seeds) > 0.6  # where nothing was known
 
 
 @pytest.mark.parametrize("trials", [11, 12, 30])
