@@ -110,6 +110,18 @@ def test_hopeless_slopes_are_given_up() -> None:
     assert not set(search.dropped) & set(late[-4:])
 
 
+def test_the_only_slope_left_is_not_trained_alone() -> None:
+    def falling(slope: float, seed: int) -> float:
+        return 0.9 - 0.2 * slope**0.5 + float(np.random.default_rng([seed, round(1e6 * slope)]).normal(0, 0.002))
+
+    search, _ = searched(falling, 1e-6, 50)
+    seeds: dict[str, int] = {}
+    for arm, _ in search.keys:
+        seeds[arm] = seeds.get(arm, 0) + 1
+    first, second, *_ = sorted(seeds.values(), reverse=True)
+    assert first - second <= 12, seeds  # 17 where the best went on alone
+
+
 @pytest.mark.parametrize("trials", [11, 12, 30])
 def test_no_more_trainings_than_allowed(trials: int) -> None:
     search, _ = searched(hill, 1e-9, trials)

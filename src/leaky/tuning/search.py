@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import mean, median
@@ -106,7 +106,9 @@ class Search:
         self._drop(scores, curve.best)
         alive = sorted((s for s in scores if s not in self.dropped), key=lambda s: (-_upper(curve, s), s))
         wanted = [(_leaky(slope), seed) for slope in alive[:_DEEPENED] for seed in self._unused(scores[slope])]
-        new = [slope for slope in self._new(done, scores) if all(abs(slope - s) > 0.05 * s for s in scores)]
+        new = [slope for slope in self._new(done, scores) if _untried(slope, scores)]
+        if len(alive) == 1 and not new and (unknown := _least_known(curve, scores)) is not None:
+            wanted, new = [], [unknown]  # more seeds of the only one left would be compared with nothing
         wanted += [(_leaky(slope), seed) for slope in dict.fromkeys(new) for seed in self._unused({})]
         return Round(tuple(wanted[:left]), self._floor(done))
 
@@ -176,6 +178,17 @@ def scored(done: Mapping[Key, Trial]) -> tuple[dict[float, dict[int, float]], se
 
 def _leaky(slope: float) -> Activation:
     return Activation("leaky_relu", (slope,))
+
+
+def _untried(slope: float, scores: Collection[float]) -> bool:
+    return all(abs(slope - tried) > 0.05 * tried for tried in scores)
+
+
+def _least_known(curve: Curve, scores: Collection[float]) -> float | None:
+    """Return the untried slope that may be the best of them, if there is one."""
+    by_slope = {rounded(slope): float(high) for slope, high in zip(curve.slopes, curve.high, strict=True)}
+    untried = [slope for slope in by_slope if slope >= LEAST and _untried(slope, scores)]
+    return max(untried, key=lambda slope: by_slope[slope], default=None)
 
 
 def rounded(slope: float) -> float:
