@@ -35,6 +35,7 @@ nitpick_ignore = [
     ("py:class", "leaky.evidence._Counted"),
     ("py:class", "leaky.evidence.Batch"),
     ("py:class", "leaky.torch.slopes.KeepsSlopes"),
+    ("py:class", "leaky.tuning.layers.LayerSearch"),
     ("py:func", "leaky.torch.watch.watch"),
 ]
 nitpick_ignore_regex = [(r"py:.*", r"(?!leaky).*")]

@@ -150,11 +150,18 @@ def _adapt_pictures(_app: Any, tree: nodes.document) -> None:
             image["classes"].append("dark-light")
 
 
+def _name_aliases(_app: Any, _what: str, _name: str, _object: Any, _options: Any, signature: str, returns: str) -> Any:
+    """Name types by their aliases in unions too, where Sphinx shows its own object for them."""
+    named = [re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text or "") for text in (signature, returns)]
+    return tuple(text or None for text in named)
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Tell Sphinx."""
     # The comment at an attribute is text, also where it has a colon; before that napoleon expects a type.
     GoogleDocstring._parse_attribute_docstring = lambda docstring: docstring._consume_to_end()
     app.connect("builder-inited", _draw)
     app.connect("source-read", _make)
+    app.connect("autodoc-process-signature", _name_aliases)
     app.connect("doctree-read", _adapt_pictures)
     return {"parallel_read_safe": True}
