@@ -1,13 +1,13 @@
 """What the record of finished trainings costs, by how many there are in it, and what it costs to hand a training out.
 
     python bench/record.py --study record.db --trials 10 1000 10000
-    python bench/record.py --study postgresql://me@/record --trials 10 1000 10000
+    python bench/record.py --study postgresql://me@database/empty --trials 10 1000 10000
     python bench/record.py --engines
 
-Of a study with so many trainings of the task mnist1d in it: the first look, which reads all of them, and a later one, as
-between two rounds of a search, in processor time; to lease a training, and to record one, the least of ten by the clock;
-and the most memory that this process had. The study is filled by plain SQL, in a database that must not be there, or be
-empty.
+Of a study with so many trainings of the task mnist1d in it: the first look, which reads all of them; a later one, as
+between two rounds of a search; to lease a training, and to record one (the least of ten): all in processor time of this
+process, without what it waits for the disk or the server; and the most memory that it had. The study is filled by plain
+SQL, in a database that must not be there, or be empty.
 
 Of the engines, loky and a dask worker on this machine: a training that takes next to no time, by the clock, the best of
 three times forty; with the data of digits, which dask sends each time.
@@ -36,8 +36,8 @@ ARM, MARK, NAME = Activation("leaky_relu", (0.1,)), "0123456789abcdef", "mnist1d
 TIMES, ENGINE_RUNS = 10, 40
 
 
-def timed(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Return how many seconds a call takes."""
+def timed(work: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
+    """Return how many seconds a call takes, of this process."""
     start = clock()
     work()
     return clock() - start
@@ -82,7 +82,7 @@ def record(place: str | Path, counts: list[int]) -> None:
     for count in counts:
         fill(Study(place, NAME, {str(ARM): MARK}), template, before, count)
         opened = Study(place, NAME, {str(ARM): MARK})
-        first, later = (timed(opened.finished, time.process_time) for _ in range(2))
+        first, later = (timed(opened.finished) for _ in range(2))
         leased, recorded = [], []
         with opened.leasing() as lease:
             for seed in range(count, count + TIMES):
@@ -106,7 +106,7 @@ def engines() -> None:
     def run(where: str, jobs: int) -> float:
         with Engine(task, jobs, where) as engine:
             list(engine.run(pairs[:2]))  # processes are started, and have loaded what they need
-            return min(timed(lambda: list(engine.run(pairs))) for _ in range(3)) / ENGINE_RUNS
+            return min(timed(lambda: list(engine.run(pairs)), time.perf_counter) for _ in range(3)) / ENGINE_RUNS
 
     alone = run("loky", 1)
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:

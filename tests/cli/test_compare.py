@@ -89,7 +89,7 @@ def test_a_picture_instead_of_the_report(mine: Path, suffix: str) -> None:
     [
         (
             ["compare", "--task", "digit"],
-            "leaky: task: 'digit' is unknown; expected digits, digits-shallow, mnist1d, or a file",
+            "leaky: task: 'digit' is unknown; expected digits, digits-shallow, mnist1d, mnist, deep, or a file",
         ),
         (["compare", "--task", "none.py:task"], "leaky: task: 'none.py' is not there; expected a Python file"),
         (["compare", "--activation", "rel"], "leaky: activation: 'rel' is unknown; expected one of relu, leaky_relu"),

@@ -151,22 +151,53 @@ def test_a_database_that_cannot_be_reached(url: str, mine: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+# On a disk of 250,000 bytes, or where none can be had, with files of at most so many; what was recorded is read there too.
+FULL = """
+import resource, shutil, sys, leaky
+from leaky.trials import Study
+mine, study, copy, limit = sys.argv[1:]
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))
+seen = []
+for _ in range(2):
+    try:
+        leaky.compare(mine, ["relu", "leaky_relu(0.1)", "tanh"], 6, jobs=1, study=study,
+                      progress=lambda done, total: seen.append(done))
+    except ValueError as error:
+        print(seen[0], seen[-1], error)
+    seen.clear()
+if not limit:
+    shutil.copy(study, copy)
+"""
+DISK = ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=250k none "$0" && exec "$@"']
+
+
 def test_a_full_disk_is_one_line_and_loses_nothing(mine: str, tmp_path: Path) -> None:
-    study = str(tmp_path / "study.db")
-    code = COMPARE.replace("leaky.compare(", "compare(").replace(
-        "import sys, leaky\n",
-        "import resource, sys, leaky\nresource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))\n\ndef compare(*a, **k):\n    try:\n        leaky.compare(*a, **k)\n"
-        "    except ValueError as error:\n        print(error)\n\n",
+    copy = str(tmp_path / "study.db")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    place = [*DISK, str(disk)]
+    limited = subprocess.run([*place, "true"], capture_output=True, check=False).returncode != 0
+    study = copy if limited else str(disk / "study.db")
+    command = [sys.executable, "-c", FULL, mine, study, copy, "limited" if limited else ""]
+    done = subprocess.run(
+        command if limited else [*place, *command], capture_output=True, text=True, check=False, timeout=300
     )
-    command = [sys.executable, "-c", code, mine, study]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    said = done.stdout.splitlines()
-    assert re.match(rf"study: '{re.escape(study)}' cannot be used \(.*\)$", said[-1]), done.stderr
-    finished = int(said[-2])
+    first, again = (
+        re.fullmatch(rf"(\d+) (\d+) study: '{re.escape(study)}' cannot be used \((.*?)\)(; .*)?", line)
+        for line in done.stdout.splitlines()
+    )
+    assert first, done.stderr
+    assert again, done.stdout
+    if not limited:
+        assert first[3] == "database or disk is full"
+        assert first[4] == "; what it holds is kept: make room, and run again to go on"
+    finished = int(first[2])
     assert 0 < finished < len(ARMS) * SEEDS
+    assert int(again[1]) == finished  # readable though the disk is full
     seen: list[int] = []
-    result = leaky.compare(mine, ARMS, SEEDS, jobs=1, study=study, progress=lambda done, total: seen.append(done))
-    assert seen[0] == finished
+    result = leaky.compare(mine, ARMS, SEEDS, jobs=1, study=copy, progress=lambda done, total: seen.append(done))
+    assert seen[0] == int(again[2])
     assert numbers(result) == numbers(leaky.compare(mine, ARMS, SEEDS, jobs=1))
 
 

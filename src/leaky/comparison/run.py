@@ -58,8 +58,8 @@ def compare(
     """Train a task with every activation on the same seeds, and judge each against the baseline.
 
     Args:
-        task: a :class:`leaky.Task`, the name of a built-in one (``digits``, ``digits-shallow``, ``mnist1d``), or
-            ``"mine.py:task"``, which runs that file.
+        task: a :class:`leaky.Task`, the name of a built-in one (``digits``, ``digits-shallow``, ``mnist1d``, ``mnist``,
+            ``deep``), or ``"mine.py:task"``, which runs that file.
         activations: the arms, as :class:`leaky.Activation` or as text such as ``"leaky_relu(0.1)"``; by default seven,
             or those of them that a network can be had with that says ReLU in its own way.
         seeds: how many (0, 1, …; at most 10,000), or which.

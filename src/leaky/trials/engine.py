@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
+import shutil
+import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import lru_cache, partial
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
 from typing import Self
 
 import cloudpickle
@@ -19,7 +21,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from leaky.trials.cluster import Cluster
 from leaky.trials.cohort import Member, run_cohort
-from leaky.trials.interrupts import interrupts_held_back
+from leaky.trials.interrupts import interrupts_held_back, interrupts_kept_from_children
 from leaky.trials.record import Trial
 from leaky.trials.task import Task, TaskError
 from leaky.trials.training import run_trial
@@ -45,8 +47,7 @@ class Engine:
         self._cluster = None if where == "loky" else Cluster(where)
         #: trainings, or cohorts of them, at a time
         self.jobs = jobs or (joblib.cpu_count() if self._cluster is None else self._cluster.threads)
-        # Always the same object, so that the processes of one call serve for the next.
-        self._settle = partial(_settle_in, os.getpid(), task)
+        self._left_behind = ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -54,8 +55,27 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         with interrupts_held_back():
             get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
+            self._left_behind.close()
             if self._cluster is not None:
                 self._cluster.close()
+
+    @cached_property
+    def _settle(self) -> Callable[[], None]:
+        """What prepares a process; always the same object, so that the processes of one call serve for the next.
+
+        It finds the task in a file. In a pipe, as loky would send it, we would wait for each process to read it, one after
+        the other, and for ever for one that is killed before it has.
+        """
+        try:
+            folder = self._left_behind.enter_context(tempfile.TemporaryDirectory(prefix="leaky-"))
+            sent = Path(folder, "task")
+            sent.write_bytes(cloudpickle.dumps(self._task))
+        except OSError as error:
+            raise TaskError(
+                f"engine: the task cannot be written to the folder of temporary files, {tempfile.gettempdir()!r} "
+                f"({error.strerror})"
+            ) from None
+        return partial(_settle_in, os.getpid(), sent)
 
     def run(self, pending: Iterable[Sequence[Member]], floor: Sequence[float] = ()) -> Generator[Trial, None, None]:
         """Run trainings and yield each trial as it finishes, in any order.
@@ -80,9 +100,8 @@ class Engine:
                 yield from trials
             return
         results: Generator[list[Trial], None, None] | None = None
-        processes = joblib.parallel_config("loky", inner_max_num_threads=1, initializer=self._settle)
         try:
-            with interrupts_held_back(), processes:
+            with interrupts_held_back(), interrupts_kept_from_children(), self._processes():
                 # One group at a time per process: a batch of them would be lost whole.
                 parallel = joblib.Parallel(
                     self.jobs, batch_size=1, pre_dispatch="n_jobs", return_as="generator_unordered"
@@ -101,6 +120,9 @@ class Engine:
                     results.close()
                 get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
             raise
+
+    def _processes(self) -> joblib.parallel_config:
+        return joblib.parallel_config("loky", inner_max_num_threads=1, initializer=self._settle)
 
 
 @contextmanager
@@ -121,19 +143,19 @@ def run_trials(task: Task, pending: Sequence[Member], jobs: int | None = None) -
 _task: Task
 
 
-def _settle_in(parent: int, task: Task) -> None:
+def _settle_in(parent: int, sent: Path) -> None:
     """Prepare a new process: it keeps the task, prints to standard error alone, and is ended by its parent or with it."""
     global _task
-    _task = task
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, interrupted too, ends its processes itself
     os.dup2(2, 1)
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
+        shutil.rmtree(sent.parent, ignore_errors=True)  # what a parent that was killed has left
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    _task = cloudpickle.loads(sent.read_bytes())
 
 
 def _run_here(group: Sequence[Member], floor: Sequence[float]) -> list[Trial]:

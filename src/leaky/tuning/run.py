@@ -188,8 +188,8 @@ def _sites(task: Task) -> list[str]:
 
 def _ended(settled: bool, done: int, most: int) -> str:
     if settled:
-        return "and did"
-    return f"but {most} trainings were the most" if done >= most else "but the time was up"
+        return "the tolerance was reached"
+    return f"{most} trainings were the most" if done >= most else "the time was up"
 
 
 def _check_numbers(tolerance: float, trials: int, seconds: float | None, first_seed: int, jobs: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import mean, median
@@ -30,6 +30,10 @@ LEAST, MOST = 0.001, 1.0
 
 # Seeds added to a slope at a time, and slopes deepened in a round.
 _SEEDS, _DEEPENED = 2, 2
+
+# Means of different slopes are taken to differ by this (their standard deviation) at least. Were they taken for equal as soon
+# as noise hides what they differ by, small tolerances would be reached at once, and slopes be lost by more than those.
+_DIFFER = 0.01
 
 # Wilcoxon's test says nothing of fewer pairs.
 _FEWEST_PAIRS = 4
@@ -95,14 +99,16 @@ class Search:
         scores, eligible = scored(done)
         if not eligible:
             return None
-        self.curve = curve = fit(scores, eligible, self.tolerance)
+        self.curve = curve = fit(scores, eligible, max(self.tolerance, _DIFFER))
         left = self.trials - len(done)
         if curve.regret_bound <= self.tolerance or left < 1:
             return None
         self._drop(scores, curve.best)
         alive = sorted((s for s in scores if s not in self.dropped), key=lambda s: (-_upper(curve, s), s))
         wanted = [(_leaky(slope), seed) for slope in alive[:_DEEPENED] for seed in self._unused(scores[slope])]
-        new = [slope for slope in self._new(done, scores) if all(abs(slope - s) > 0.05 * s for s in scores)]
+        new = [slope for slope in self._new(done, scores) if _untried(slope, scores)]
+        if len(alive) == 1 and not new and (unknown := _least_known(curve, scores)) is not None:
+            wanted, new = [], [unknown]  # more seeds of the only one left would be compared with nothing
         wanted += [(_leaky(slope), seed) for slope in dict.fromkeys(new) for seed in self._unused({})]
         return Round(tuple(wanted[:left]), self._floor(done))
 
@@ -172,6 +178,17 @@ def scored(done: Mapping[Key, Trial]) -> tuple[dict[float, dict[int, float]], se
 
 def _leaky(slope: float) -> Activation:
     return Activation("leaky_relu", (slope,))
+
+
+def _untried(slope: float, scores: Collection[float]) -> bool:
+    return all(abs(slope - tried) > 0.05 * tried for tried in scores)
+
+
+def _least_known(curve: Curve, scores: Collection[float]) -> float | None:
+    """Return the untried slope that may be the best of them, if there is one."""
+    by_slope = {rounded(slope): float(high) for slope, high in zip(curve.slopes, curve.high, strict=True)}
+    untried = [slope for slope in by_slope if slope >= LEAST and _untried(slope, scores)]
+    return max(untried, key=lambda slope: by_slope[slope], default=None)
 
 
 def rounded(slope: float) -> float:
