@@ -70,6 +70,12 @@ def test_a_cohorts_numbers_are_those_of_single_trials(network: Any, make_task: C
     assert_same(task, MEMBERS if network is not in_its_own_way else [m for m in MEMBERS if m[0].name != "prelu"])
 
 
+def test_so_are_those_of_batches_of_a_few_samples(make_task: Callable[..., Task]) -> None:
+    x = np.random.default_rng(0).normal(size=(90, 4))
+    net = lambda activation: nn.Sequential(nn.Linear(4, 8), activation.module(), nn.Linear(8, 3))
+    assert_same(make_task(model=net, x=x[:67], y=np.arange(67) % 3, x_test=x[67:], y_test=np.arange(23) % 3))
+
+
 def test_so_are_those_of_the_default_task() -> None:
     assert_same(replace(BUILTIN["digits"](), epochs=1), MEMBERS[:3])
 

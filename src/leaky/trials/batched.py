@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from leaky.trials.parts import Unsuited
 
-# Outputs of a layer, below which products of single matrices are taken in another order than those of stacks.
-_NARROW = 8
+# Outputs of a layer, and multiplications in all, below which PyTorch takes products of single matrices in another order than
+# those of stacks.
+_NARROW, _TINY = 8, 400
 
 
 class Leak(nn.Module):
@@ -76,7 +77,7 @@ class _Layers(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        if weight.shape[1] < _NARROW:
+        if _alone(x, weight):
             return _apart(torch.addmm, bias, x, weight.transpose(1, 2))
         return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
 
@@ -84,12 +85,16 @@ class _Layers(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         (grad,) = grads
-        product = partial(_apart, torch.mm) if weight.shape[1] < _NARROW else torch.bmm
+        product = partial(_apart, torch.mm) if _alone(x, weight) else torch.bmm
         return (
             product(grad, weight) if ctx.needs_input_grad[0] else None,
             product(grad.transpose(1, 2), x),
             grad.sum(1),
         )
+
+
+def _alone(x: Tensor, weight: Tensor) -> bool:
+    return weight.shape[1] < _NARROW or x.shape[1] * weight[0].numel() < _TINY
 
 
 def _apart(product: Callable[..., Tensor], *stacks: Tensor) -> Tensor:
