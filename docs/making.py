@@ -4,6 +4,7 @@ A fence ``{made} KIND ARGUMENT`` becomes Markdown before the page is parsed:
 
 - ``{made} options VERB``: the arguments and options of ``leaky VERB``;
 - ``{made} rules``: what ``leaky check`` looks for, and what to do about it;
+- ``{made} statements``: what is said of Leaky ReLU, how it is tested, and what others found;
 - ``{made} modules``: each file of the core and of the package in its own first sentence.
 """
 
@@ -13,10 +14,13 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from sphinx.ext.napoleon import GoogleDocstring
+
+if TYPE_CHECKING:
+    from leaky.claims.statement import Statement
 
 ROOT = Path(__file__).parents[1]
 PACKAGE, CORE = ROOT / "src" / "leaky", ROOT / "src" / "core"
@@ -58,6 +62,20 @@ def rules(_: str) -> str:
         title = f"({rule.code.lower()})=\n### {rule.code}: {rule.title}"
         parts.append(f"{title}\n\n{_escaped(what)}\n\n**What to do.** {_escaped(rule.remedy)}\n")
     return "\n".join(parts)
+
+
+def statements(_: str) -> str:
+    """Return a section for each statement, with its recipe, its criterion and what others found."""
+    from leaky.claims.registry import EXPERIMENTS
+
+    return "\n".join(_statement(experiment.statement) for experiment in EXPERIMENTS.values())
+
+
+def _statement(said: Statement) -> str:
+    how = {"Tested": said.recipe, "Criterion": said.criterion} if said.how == "test" else {}
+    others = [(f"Published, {found.side}", f"{found.finding} ({found.reference})") for found in said.published]
+    points = "".join(f"- **{name}.** {_escaped(text)}\n" for name, text in [*how.items(), *others])
+    return f"({said.id.lower()})=\n### {said.id}\n\n{_escaped(said.text)}\n\n{points}"
 
 
 def modules(_: str) -> str:
@@ -102,7 +120,12 @@ def _escaped(text: str) -> str:
     return re.sub(r"(?<![\w`-])--[\w-]+", r"`\g<0>`", re.sub(r"([\\*_\[\]<>$~^])", r"\\\1", text))
 
 
-MAKERS: dict[str, Callable[[str], str]] = {"options": options, "rules": rules, "modules": modules}
+MAKERS: dict[str, Callable[[str], str]] = {
+    "options": options,
+    "rules": rules,
+    "statements": statements,
+    "modules": modules,
+}
 
 
 def _make(_app: Any, _page: str, source: list[str]) -> None:

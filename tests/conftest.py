@@ -121,3 +121,39 @@ def postgres() -> Iterator[str]:
         run(tools / "pg_ctl", "--pgdata", data, "--mode", "immediate", "--wait", "stop")
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def tuned() -> Callable[..., Any]:
+    """Return what makes up a tuning, from scores by slope and seed (None: diverged); best of all those that did not."""
+    from leaky.activation import Activation
+    from leaky.trials import Epoch, Trial
+    from leaky.tuning import Tuning
+    from leaky.tuning.curve import fit
+    from leaky.tuning.search import scored
+
+    def trial(slope: float, seed: int, score: float | None) -> Trial:
+        epochs = tuple(Epoch(1.0, s, 1.0, s, (), (), (), ()) for s in (0.1, score))
+        arm = str(Activation("leaky_relu", (slope,)))
+        return Trial(arm, seed, 1 if score is None else None, epochs, (), (), (), 0.0)
+
+    def make(scores: dict[float, list[float | None]], tolerance: float = 0.05, **changes: Any) -> Tuning:
+        trials = tuple(trial(slope, seed, score) for slope, own in scores.items() for seed, score in enumerate(own))
+        curve = fit(*scored({(t.activation, t.seed): t for t in trials}), tolerance)
+        known: dict[str, Any] = {
+            "task": "digits",
+            "metric": "accuracy",
+            "recipe": {"epochs": "30"},
+            "environment": {"CPU": "an ordinary one"},
+            "slope": curve.best,
+            "as_good": curve.as_good,
+            "curve": curve,
+            "trials": trials,
+            "dropped": {},
+            "tolerance": tolerance,
+            "ended": "the tolerance was reached",
+            "confirmation": None,
+        }
+        return Tuning(**{**known, **changes})
+
+    return make

@@ -94,6 +94,15 @@ def test_slopes_that_diverge_never_win() -> None:
     assert search.curve is None
 
 
+def test_what_noise_hides_is_not_taken_for_nothing() -> None:
+    def level(slope: float, seed: int) -> float:
+        return 0.8 + float(np.random.default_rng([seed, round(1e6 * slope)]).normal(0, 0.02))
+
+    search, _ = searched(level, 1e-6, 12, first_seed=10)
+    assert search.curve is not None
+    assert search.curve.regret_bound > 0.002  # the error of a mean of two is 0.014
+
+
 def test_hopeless_slopes_are_given_up() -> None:
     search, rounds = searched(lambda slope, seed: 0.2 + seed / 100 if slope == 0.3 else hill(slope, seed), 1e-4, 120)
     late = [arm.parameters[0] for each in rounds[8:] for arm, _ in each.wanted]

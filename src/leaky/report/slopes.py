@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from leaky.activation import Activation
 from leaky.report import words
 from leaky.report.look import INK, MUTED, SMALL, canvas, describe, looks, measure, styled
+from leaky.trials import Trial
 from leaky.tuning import Tuning
 from leaky.tuning.curve import centred
 from leaky.tuning.search import scored
@@ -26,8 +28,7 @@ def score_over_slope(tuning: Tuning) -> Figure:
     axes = figure.add_subplot()
     axes.set_title("Score over the slope")
     look = looks(["leaky_relu(0.01)"])["leaky_relu(0.01)"]
-    scores, _ = scored({(t.activation, t.seed): t for t in tuning.trials})
-    slopes, values = centred(scores)
+    slopes, values = centred(_finite(tuning.trials))
     axes.set_xlim(-0.02, 1.02)
     axes.fill_between(np.sqrt(curve.slopes), curve.low, curve.high, color=look.colour, alpha=0.15, linewidth=0)
     axes.plot(np.sqrt(curve.slopes), curve.mean, color=look.colour)
@@ -35,13 +36,14 @@ def score_over_slope(tuning: Tuning) -> Figure:
     axes.axvline(tuning.slope**0.5, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     low, high = (end**0.5 for end in tuning.as_good)
     axes.plot([low, high], [0.02, 0.02], color=INK, linewidth=3, transform=axes.get_xaxis_transform(), clip_on=False)
+    side, offset = ("left", 5) if tuning.slope < 0.25 else ("right", -5)  # of the dashed line, where there is room
     axes.annotate(
         "as good",
-        ((low + high) / 2, 0.02),
+        (tuning.slope**0.5, 0.02),
         xycoords=axes.get_xaxis_transform(),
-        xytext=(0, 5),
+        xytext=(offset, 5),
         textcoords="offset points",
-        ha="center",
+        ha=side,
         size=SMALL,
         color=MUTED,
     )
@@ -69,20 +71,26 @@ class Row:
 
 def rows(tuning: Tuning) -> list[Row]:
     """Return a row for each slope tried."""
-    trials = {(t.activation, t.seed): t for t in tuning.trials}
-    scores, _ = scored(trials)
-    slopes, values = centred(scores)
+    slopes, values = centred(_finite(tuning.trials))
+    by_slope: dict[float, list[Trial]] = {}
+    for trial in tuning.trials:
+        arm = Activation.parse(trial.activation)
+        if arm.name == "leaky_relu":
+            by_slope.setdefault(arm.parameters[0], []).append(trial)
     curve, table = tuning.curve, []
-    for slope in sorted(scores):
-        own = [trials[str(Activation("leaky_relu", (slope,))), seed] for seed in scores[slope]]
-        finite = [value for value, t in zip(values[slopes == slope], own, strict=True) if t.score is not None]
+    for slope, own in sorted(by_slope.items()):
+        finite = values[slopes == slope]
         diverged, stopped = len(own) - len(finite), sum(t.stopped is not None for t in own)
-        said = [
-            "best" if slope == tuning.slope else "worse" if curve.worse[curve.slopes.searchsorted(slope)] else "as good"
-        ]
+        worse = curve.worse[curve.slopes.searchsorted(slope)]
+        said = ["best" if slope == tuning.slope else "worse" if worse else "as good"]
         said += [f"{diverged} diverged"] if diverged else []
         said += [f"{stopped} given up early"] if stopped else []
-        mean = float(np.mean(finite)) if finite else None
+        mean = float(np.mean(finite)) if len(finite) else None
         deviation = float(np.std(finite, ddof=1)) if len(finite) > 1 else None
         table.append(Row(slope, len(own), mean, deviation, ", ".join(said)))
     return table
+
+
+def _finite(trials: Iterable[Trial]) -> dict[float, dict[int, float]]:
+    """Return the scores by slope and seed of the trainings that did not diverge."""
+    return scored({(t.activation, t.seed): t for t in trials if t.score is not None})[0]

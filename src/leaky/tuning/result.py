@@ -88,10 +88,10 @@ class Tuning:
             wording.difference(value, self.metric, 1 if self.tolerance >= 0.001 else 3).lstrip("+")
             for value in (self.curve.regret_bound, self.tolerance)
         )
-        return (
-            f"By {len(self.trials)} trainings, it loses at most {loss} against the best slope (95 %); "
-            f"the search was to end at {tolerance}, {self.ended}."
-        )
+        said = f"By {len(self.trials)} trainings, it loses at most {loss} against the best slope (95 %)"
+        if self.settled:
+            return f"{said}: within the tolerance of {tolerance}."
+        return f"{said}, not within the tolerance of {tolerance}: {self.ended}."
 
     def __str__(self) -> str:
         confirmed = [] if self.confirmation is None else [str(self.confirmation)]

@@ -31,6 +31,10 @@ LEAST, MOST = 0.001, 1.0
 # Seeds added to a slope at a time, and slopes deepened in a round.
 _SEEDS, _DEEPENED = 2, 2
 
+# Means of different slopes are taken to differ by this (their standard deviation) at least. Were they taken for equal as soon
+# as noise hides what they differ by, small tolerances would be reached at once, and slopes be lost by more than those.
+_DIFFER = 0.01
+
 # Wilcoxon's test says nothing of fewer pairs.
 _FEWEST_PAIRS = 4
 
@@ -95,7 +99,7 @@ class Search:
         scores, eligible = scored(done)
         if not eligible:
             return None
-        self.curve = curve = fit(scores, eligible, self.tolerance)
+        self.curve = curve = fit(scores, eligible, max(self.tolerance, _DIFFER))
         left = self.trials - len(done)
         if curve.regret_bound <= self.tolerance or left < 1:
             return None
