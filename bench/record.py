@@ -101,7 +101,7 @@ def engines() -> None:
     from distributed import LocalCluster
 
     task = replace(load_task("digits-shallow"), epochs=1)
-    pairs = [(ARM, seed) for seed in range(ENGINE_RUNS)]
+    pairs = [[(ARM, seed)] for seed in range(ENGINE_RUNS)]
 
     def run(where: str, jobs: int) -> float:
         with Engine(task, jobs, where) as engine:

@@ -21,6 +21,7 @@ myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "show-inheritance": False}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 autoclass_content = "class"
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
@@ -34,6 +35,7 @@ nitpick_ignore = [
     ("py:class", "leaky.evidence._Counted"),
     ("py:class", "leaky.evidence.Batch"),
     ("py:class", "leaky.torch.slopes.KeepsSlopes"),
+    ("py:class", "leaky.tuning.layers.LayerSearch"),
     ("py:func", "leaky.torch.watch.watch"),
 ]
 nitpick_ignore_regex = [(r"py:.*", r"(?!leaky).*")]

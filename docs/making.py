@@ -4,6 +4,7 @@ A fence ``{made} KIND ARGUMENT`` becomes Markdown before the page is parsed:
 
 - ``{made} options VERB``: the arguments and options of ``leaky VERB``;
 - ``{made} rules``: what ``leaky check`` looks for, and what to do about it;
+- ``{made} statements``: what is said of Leaky ReLU, how it is tested, and what others found;
 - ``{made} modules``: each file of the core and of the package in its own first sentence.
 """
 
@@ -13,10 +14,13 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from sphinx.ext.napoleon import GoogleDocstring
+
+if TYPE_CHECKING:
+    from leaky.claims.statement import Statement
 
 ROOT = Path(__file__).parents[1]
 PACKAGE, CORE = ROOT / "src" / "leaky", ROOT / "src" / "core"
@@ -60,6 +64,20 @@ def rules(_: str) -> str:
     return "\n".join(parts)
 
 
+def statements(_: str) -> str:
+    """Return a section for each statement, with its recipe, its criterion and what others found."""
+    from leaky.claims.registry import EXPERIMENTS
+
+    return "\n".join(_statement(experiment.statement) for experiment in EXPERIMENTS.values())
+
+
+def _statement(said: Statement) -> str:
+    how = {"Tested": said.recipe, "Criterion": said.criterion} if said.how == "test" else {}
+    others = [(f"Published, {found.side}", f"{found.finding} ({found.reference})") for found in said.published]
+    points = "".join(f"- **{name}.** {_escaped(text)}\n" for name, text in [*how.items(), *others])
+    return f"({said.id.lower()})=\n### {said.id}\n\n{_escaped(said.text)}\n\n{points}"
+
+
 def modules(_: str) -> str:
     """Return a section for the core and for each folder of the package, with each file in its own first sentence."""
     return "\n".join(
@@ -81,9 +99,10 @@ def outline() -> dict[str, list[tuple[str, str]]]:
 def _core() -> Iterator[tuple[str, str]]:
     files = sorted(path for path in CORE.iterdir() if path.suffix in (".h", ".cpp"))
     for stem in dict.fromkeys(path.stem for path in files):
-        names = [path.name for path in reversed(files) if path.stem == stem]  # the header first
-        comments = [_comment((CORE / name).read_text("utf-8")) for name in names]
-        yield ", ".join(names), _first(next(filter(None, comments), ""))
+        said = {path.name: _first(_comment(path.read_text("utf-8"))) for path in files if path.stem == stem}
+        if not all(said.values()):  # then the header speaks for both
+            said = {", ".join(reversed(said)): "".join(said.values())}
+        yield from said.items()
 
 
 def _comment(text: str) -> str:
@@ -93,15 +112,20 @@ def _comment(text: str) -> str:
 
 def _first(text: str) -> str:
     """Return the first sentence."""
-    return re.split(r"(?<=[.?!]) (?=[A-Z])", " ".join(text.split("\n\n")[0].split()))[0]
+    return re.split(r"(?<=[a-z)][.?!])(?<! al\.) ", " ".join(text.split("\n\n")[0].split()))[0]
 
 
 def _escaped(text: str) -> str:
-    """Return the text with nothing in it that Markdown would take for markup."""
-    return re.sub(r"([\\*_\[\]<>$~^])", r"\\\1", text)
+    """Return the text with nothing in it that Markdown would take for markup, and options as code."""
+    return re.sub(r"(?<![\w`-])--[\w-]+", r"`\g<0>`", re.sub(r"([\\*_\[\]<>$~^])", r"\\\1", text))
 
 
-MAKERS: dict[str, Callable[[str], str]] = {"options": options, "rules": rules, "modules": modules}
+MAKERS: dict[str, Callable[[str], str]] = {
+    "options": options,
+    "rules": rules,
+    "statements": statements,
+    "modules": modules,
+}
 
 
 def _make(_app: Any, _page: str, source: list[str]) -> None:
@@ -126,11 +150,18 @@ def _adapt_pictures(_app: Any, tree: nodes.document) -> None:
             image["classes"].append("dark-light")
 
 
+def _name_aliases(_app: Any, _what: str, _name: str, _object: Any, _options: Any, signature: str, returns: str) -> Any:
+    """Name types by their aliases in unions too, where Sphinx shows its own object for them."""
+    named = [re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text or "") for text in (signature, returns)]
+    return tuple(text or None for text in named)
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Tell Sphinx."""
     # The comment at an attribute is text, also where it has a colon; before that napoleon expects a type.
     GoogleDocstring._parse_attribute_docstring = lambda docstring: docstring._consume_to_end()
     app.connect("builder-inited", _draw)
     app.connect("source-read", _make)
+    app.connect("autodoc-process-signature", _name_aliases)
     app.connect("doctree-read", _adapt_pictures)
     return {"parallel_read_safe": True}

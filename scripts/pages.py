@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import chdir, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -203,11 +203,11 @@ class Page:
 
         if self.quick and words[0] in QUICK:
             words = [*_without_sizes(words), *shlex.split(QUICK[words[0]])]
-        with redirect_stdout(io.StringIO()) as printed:
+        with redirect_stdout(io.StringIO()) as printed, redirect_stderr(printed):  # as on a terminal
             code = main(words)
         # A check that finds something says so by its code.
         if code != 0 and (words[0], code) != ("check", 1):
-            raise ValueError(f"leaky {shlex.join(words)} ended with exit code {code}")
+            raise ValueError(f"leaky {shlex.join(words)} ended with exit code {code}:\n{printed.getvalue()}")
         return printed.getvalue()
 
     def _script(self, name: str, *arguments: str) -> str:
@@ -251,7 +251,7 @@ def _near(printed: str, shown: str) -> bool:
 
 def different(printed: str, shown: str) -> str:
     """Return how what was printed differs from what is shown, in which a line "…" stands for any lines; "" if it does not."""
-    left = printed.splitlines()
+    left = [line.rstrip() for line in printed.splitlines()]
     parts = [part.splitlines() for part in re.split(r"^…\n", shown, flags=re.MULTILINE)]
     for place, part in enumerate(parts):
         first, last = place == 0, place == len(parts) - 1
@@ -272,8 +272,9 @@ def _alike(printed: list[str], shown: list[str]) -> bool:
 def labels(text: str) -> list[str]:
     """Return the first words of the rows of numbers, and of the first line: what a quick run has in common with the full one."""
     lines = [line.split() for line in text.splitlines() if line.strip()]
-    rows = [words[0] for words in lines if len([w for w in words if _NUMBER.fullmatch(w)]) > 1]
-    return [lines[0][0], *(word for word in rows if not word[0].isdigit())] if lines else []
+    numbers = [[bool(_NUMBER.fullmatch(word)) for word in words] for words in lines]
+    rows = [words[0] for words, n in zip(lines, numbers, strict=True) if sum(n) > 1 and (n[1] or n[-1]) and not n[0]]
+    return [lines[0][0], *rows] if lines else []
 
 
 def unlike(printed: str, shown: str) -> str:

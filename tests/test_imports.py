@@ -15,7 +15,7 @@ PACKAGE = Path(leaky.__file__).parent
 
 # Data flows one way: a part of the package imports from parts to its left, and from itself.
 ORDER = [
-    {"_core", "definition", "files", "flat", "user_code", "wording"},
+    {"_core", "definition", "files", "flat", "stopping", "user_code", "wording"},
     {"function", "exact_sum"},
     {"evidence"},
     {"torch", "jax", "keras", "onnx"},
@@ -25,6 +25,7 @@ ORDER = [
     {"trials"},
     {"comparison"},
     {"tuning"},
+    {"claims"},
     {"report"},
     {"__init__"},  # `import leaky` reaches everything, by its lazy table: for the command line alone
     {"cli"},
@@ -33,11 +34,23 @@ ORDER = [
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 
 # Parts that need nothing but NumPy.
-BARE = {"_core", "definition", "files", "flat", "user_code", "wording", "function", "exact_sum", "evidence", "__init__"}
+BARE = {
+    "_core",
+    "definition",
+    "files",
+    "flat",
+    "stopping",
+    "user_code",
+    "wording",
+    "function",
+    "exact_sum",
+    "evidence",
+    "__init__",
+}
 
 # Frameworks, each with the parts that may load it as soon as they are loaded themselves: its adapter, and what trains.
 FRAMEWORKS = {
-    "torch": {"torch", "checkup", "conversion", "trials"},
+    "torch": {"torch", "checkup", "conversion", "trials", "claims"},
     "jax": {"jax"},
     "keras": {"keras"},
     "onnx": {"onnx"},
@@ -54,6 +67,7 @@ HEAVY = {
     "joblib",
     "matplotlib",
     "ml_dtypes",
+    "mlxtend",
     "mnist1d",
     "optuna",
     "pandas",
@@ -206,6 +220,12 @@ def loaded_by(statement: str) -> set[str]:
 
 def test_import_leaky_loads_nothing_heavy() -> None:
     assert loaded_by("import leaky; leaky.leaky_relu(-1.0); dir(leaky); leaky.__version__") == set()
+
+
+def test_the_command_line_takes_charge_of_ctrl_c_before_it_loads_anything() -> None:
+    code = "import sys, leaky.__main__; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120)
+    assert not {"numpy", "typer", "leaky.cli"} & set(done.stdout.split())
 
 
 def test_the_proof_can_fail() -> None:

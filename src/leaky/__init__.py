@@ -1,6 +1,7 @@
 """Leaky ReLU done completely: the function, and tools that find dead units, cure them, and show whether it helped.
 
-``import leaky`` loads NumPy and nothing heavier. The tools and the frameworks' adapters are loaded when first asked for.
+``import leaky`` loads nothing yet. What a name needs is loaded when it is first asked for: the function NumPy and nothing
+heavier, the tools and the frameworks' adapters more. So the command line is in charge of Ctrl-C before anything is loaded.
 """
 
 from __future__ import annotations
@@ -8,19 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from leaky.function import (
-    gain,
-    get_num_threads,
-    leaky_relu,
-    leaky_relu_backward,
-    leaky_relu_backward_from_mask,
-    leaky_relu_derivative,
-    leaky_relu_inverse,
-    set_num_threads,
-    sign_mask,
-)
-
 if TYPE_CHECKING:
+    from leaky import claims as claims
     from leaky import jax as jax
     from leaky import onnx as onnx
     from leaky import torch as torch
@@ -35,12 +25,21 @@ if TYPE_CHECKING:
     from leaky.conversion import load_weights as load_weights
     from leaky.conversion import revive as revive
     from leaky.conversion import save_weights as save_weights
+    from leaky.function import gain as gain
+    from leaky.function import get_num_threads as get_num_threads
+    from leaky.function import leaky_relu as leaky_relu
+    from leaky.function import leaky_relu_backward as leaky_relu_backward
+    from leaky.function import leaky_relu_backward_from_mask as leaky_relu_backward_from_mask
+    from leaky.function import leaky_relu_derivative as leaky_relu_derivative
+    from leaky.function import leaky_relu_inverse as leaky_relu_inverse
+    from leaky.function import set_num_threads as set_num_threads
+    from leaky.function import sign_mask as sign_mask
     from leaky.report import write_report as write_report
     from leaky.trials import Task as Task
     from leaky.tuning import Tuning as Tuning
     from leaky.tuning import tune as tune
 
-# Public names that need more than NumPy, each with the module that holds it.
+# Public names, each with the module that holds it.
 _LAZY = {
     "Activation": "leaky.activation",
     "Check": "leaky.checkup",
@@ -52,13 +51,22 @@ _LAZY = {
     "check": "leaky.checkup",
     "compare": "leaky.comparison",
     "convert": "leaky.conversion",
+    "gain": "leaky.function",
+    "get_num_threads": "leaky.function",
+    "leaky_relu": "leaky.function",
+    "leaky_relu_backward": "leaky.function",
+    "leaky_relu_backward_from_mask": "leaky.function",
+    "leaky_relu_derivative": "leaky.function",
+    "leaky_relu_inverse": "leaky.function",
     "load_weights": "leaky.conversion",
     "revive": "leaky.conversion",
     "save_weights": "leaky.conversion",
+    "set_num_threads": "leaky.function",
+    "sign_mask": "leaky.function",
     "tune": "leaky.tuning",
     "write_report": "leaky.report",
 }
-_LAZY_MODULES = ("jax", "onnx", "torch")
+_LAZY_MODULES = ("claims", "jax", "onnx", "torch")
 
 __all__ = [
     "Activation",
@@ -69,6 +77,7 @@ __all__ = [
     "Task",
     "Tuning",
     "check",
+    "claims",
     "compare",
     "convert",
     "gain",
@@ -93,7 +102,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        value = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
+        return value
     if name in _LAZY_MODULES:
         return importlib.import_module(f"leaky.{name}")
     if name == "__version__":

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import sys
+
+from leaky import stopping
 
 
 def main() -> int:
     """Run the command line and return its exit code."""
-    # Ended from outside it cleans up as it does on Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stopping.begin()
     try:
         from leaky.cli import main as command_line
 
-        return command_line()
+        code = command_line()
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "leaky":
             raise
@@ -22,9 +22,12 @@ def main() -> int:
             "install leaky with its extra 'torch': pip install '.[torch]' in its source folder",
             file=sys.stderr,
         )
-        return 2
-    except KeyboardInterrupt:  # while still loading
-        return 130
+        code = 2
+    except BaseException:
+        if not stopping.asked():
+            raise
+        code = stopping.farewell()
+    return stopping.end(code)
 
 
 if __name__ == "__main__":

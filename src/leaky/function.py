@@ -1,5 +1,7 @@
 """Leaky ReLU for NumPy: a friendly layer over the ufuncs of ``leaky._core``.
 
+::
+
     y = x                    where x > 0
     y = negative_slope * x   everywhere else: negative numbers, both zeros, NaN
 

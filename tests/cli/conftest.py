@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +73,7 @@ class Terminal:
         os.close(follower)
         self.text = ""
 
-    def read_until(self, pattern: str, seconds: float = 60) -> None:
+    def read_until(self, pattern: str, seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while not re.search(pattern, self.text):
             assert time.monotonic() < end, f"{pattern!r} did not come up in:\n{self.text}"
@@ -82,8 +84,21 @@ class Terminal:
                     assert re.search(pattern, self.text), self.text
                     return
 
+    def read_rest(self) -> None:
+        """Read what is said until the end, when no process has the terminal any more."""
+        with contextlib.suppress(OSError):
+            while said := os.read(self.leader, 65536):
+                self.text += said.decode()
+
+    def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self.leader)
+
 
 @pytest.fixture
-def terminal() -> Callable[..., Terminal]:
+def terminal() -> Iterator[Callable[..., Terminal]]:
     """Return what runs the command in a terminal."""
-    return Terminal
+    with contextlib.ExitStack() as stack:
+        yield lambda *arguments: stack.enter_context(contextlib.closing(Terminal(*arguments)))

@@ -89,7 +89,7 @@ def test_a_picture_instead_of_the_report(mine: Path, suffix: str) -> None:
     [
         (
             ["compare", "--task", "digit"],
-            "leaky: task: 'digit' is unknown; expected digits, digits-shallow, mnist1d, or a file",
+            "leaky: task: 'digit' is unknown; expected digits, digits-shallow, mnist1d, mnist, deep, or a file",
         ),
         (["compare", "--task", "none.py:task"], "leaky: task: 'none.py' is not there; expected a Python file"),
         (["compare", "--activation", "rel"], "leaky: activation: 'rel' is unknown; expected one of relu, leaky_relu"),
@@ -143,6 +143,20 @@ def test_a_users_mistakes(mine: Path, old: str, new: str, message: str, capsys: 
     assert re.search(message, err)
     assert err.count("\n") == 1
     assert not list(mine.glob("leaky-*"))
+
+
+def test_cohorts_on_request(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare("--cohort", "--json") == 0
+    together = json.loads(capsys.readouterr().out)
+    assert compare("--no-cohort", "--json", "--study", "other.db") == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert together["verdicts"] == alone["verdicts"]
+    text = (mine / "mine.py").read_text().replace("nn.Linear(8, 3)", "nn.Dropout(), nn.Linear(8, 3)")
+    (mine / "mine.py").write_text(text)
+    assert compare("--cohort") == 2
+    assert capsys.readouterr().err == (
+        "leaky: cohort: not possible for this network: it draws random numbers in training\n"
+    )
 
 
 def test_control_characters_of_a_name_do_not_reach_the_terminal(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:

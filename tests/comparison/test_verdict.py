@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from leaky.comparison import Verdict
-from leaky.comparison.verdict import holm, judge, seeds_for
+from leaky.comparison.verdict import holm, judge, judge_all, seeds_for
 
 ARMS = ["relu", "a", "b", "c", "d", "e", "f"]
 
@@ -49,6 +49,21 @@ def test_without_a_real_difference_at_most_five_percent_claim_one(
     results = simulate(draw, effect=0.0, times=1000)
     claims = sum(any(v.word != "no difference shown" for v in verdicts) for verdicts in results)
     assert claims <= 50
+
+
+def test_groups_are_corrected_together() -> None:
+    rng = np.random.default_rng(1)
+    groups = {
+        task: {"relu": rng.normal(size=10).tolist(), "arm": (effect + rng.normal(size=10)).tolist()}
+        for task, effect in (("a", 3.0), ("b", 1.0), ("c", 0.0))
+    }
+    alone = {task: judge(scores, "relu")[0] for task, scores in groups.items()}
+    together = {task: verdict for task, (verdict,) in judge_all(groups, "relu").items()}
+    assert {t: v.p for t, v in together.items()} == {t: v.p for t, v in alone.items()}
+    assert {t: v.p_holm for t, v in together.items()} == holm({t: v.p for t, v in alone.items() if v.p is not None})
+    assert alone["a"].p_holm is not None
+    assert together["a"].p_holm == 3 * alone["a"].p_holm
+    assert "corrected for 3 arms" in together["c"].sentence
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from leaky.checkup import Check, Seen
+from leaky.claims import Answer, Claims, Plot, Series, Statement, Table
 from leaky.comparison.result import Comparison
-from leaky.report import render_check, render_html, save, summary_figure
+from leaky.report import render_check, render_claims, render_html, save, summary_figure
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -70,10 +71,24 @@ def pages(tmp_path_factory: pytest.TempPathFactory, seven: Comparison, hostile: 
         path = folder / f"{name}.html"
         path.write_text(render_html(comparison, command="leaky compare " + "x" * 300), encoding="utf-8")
         addresses[name] = path.as_uri()
-    return addresses
+    path = folder / "claims.html"
+    path.write_text(render_claims(_claims(), command="leaky claims " + "x" * 300), encoding="utf-8")
+    return addresses | {"claims": path.as_uri()}
 
 
-@pytest.mark.parametrize("name", ["seven", "hostile"])
+def _claims() -> Claims:
+    """Return a statement whose every text is long."""
+    long, word = "so it is " * 40, "x" * 300
+    plots = tuple(
+        Plot("Title", "", "y", (Series(word, x, (1.0, 2.0), kind=kind),), long)  # type: ignore[arg-type]
+        for x, kind in (((word, "b"), "bars"), ((1.0, 2.0), "line"))
+    )
+    table = Table((word, long, long), ((word, long, word),) * 3)
+    answer = Answer("S7", "holds only when", long + word, word, long, {word: 1.0}, plots, table, word)
+    return Claims((Statement("S7", long + word, "test", long, word),), (answer,), {"leaky": word})
+
+
+@pytest.mark.parametrize("name", ["seven", "hostile", "claims"])
 def test_page(browser: webdriver.Chrome, pages: dict[str, str], name: str) -> None:
     requested(browser)
     browser.get(pages[name])

@@ -126,3 +126,26 @@ def test_methods_are_bound_anew_at_each_conversion() -> None:
     model = leaky.convert(model, 0.3).model
     expected = 4 * torch.nn.functional.leaky_relu(model.layer(X), 0.3)
     torch.testing.assert_close(model(X), expected)
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's own, of its compiler
+def test_a_rectifier_that_is_compiled_by_itself_is_told_once() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), torch.compile(nn.ReLU(), backend="eager"))  # type: ignore[arg-type]
+    conversion = leaky.convert(model, 0.1, data=X)
+    assert [change.site for change in conversion.changes] == ["1"]
+    assert conversion.left == ()
+
+
+def test_code_that_is_exchanged_later_is_looked_at_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    for data in (None, X):
+        assert run(leaky.convert(made(unusual.Helped), 0.1, data=data).model)[1] == {"leaky_relu": 1}
+    monkeypatch.setattr(unusual, "helper", unusual.other_helper)  # as a cell of a notebook that is run again does
+    for data in (None, X):
+        model = made(unusual.Helped)
+        conversion = leaky.convert(model, 0.1, data=data)
+        assert run(conversion.model)[1] == {"leaky_relu": 2}
+        assert torch.equal(run(leaky.convert(model, 0.0, data=data).model)[0], run(model)[0])
+    monkeypatch.setattr(unusual.Helped, "forward", unusual.Base.forward)
+    for data in (None, X):
+        conversion = leaky.convert(made(unusual.Helped), 0.1, data=data)
+        assert run(conversion.model)[1] == {"leaky_relu": len(conversion.changes)} == {"leaky_relu": 1}

@@ -57,7 +57,7 @@ def test_epochs_can_be_changed() -> None:
     [
         (
             "digit",
-            "task: 'digit' is unknown; expected digits, digits-shallow, mnist1d, or a file of yours as mine.py:task",
+            "task: 'digit' is unknown; expected digits, digits-shallow, mnist1d, mnist, deep, or a file of yours as mine.py:task",
         ),
         ("none.py:task", "task: 'none.py' is not there; expected a Python file"),
         ("none.py", "task: 'none.py' is not there; expected a Python file"),

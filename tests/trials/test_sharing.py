@@ -21,6 +21,7 @@ import pytest
 from sqlalchemy.pool import NullPool
 
 import leaky
+import leaky.trials
 from leaky.trials import Study, TaskError
 
 ARMS = ["relu", "leaky_relu(0.1)", "tanh"]
@@ -42,7 +43,7 @@ task = leaky.Task(model, x, y, name="mine", epochs=30)
 COMPARE = """
 import sys, leaky
 leaky.compare(sys.argv[1], ["relu", "leaky_relu(0.1)", "tanh"], 6, jobs=1, study=sys.argv[2],
-              progress=lambda done, total: print(done, flush=True))
+              cohort=len(sys.argv) > 3 or None, progress=lambda done, total: print(done, flush=True))
 """
 
 
@@ -63,8 +64,8 @@ def numbers(comparison: leaky.Comparison) -> dict[str, Any]:
     return asdict(replace(comparison, trials=trials))
 
 
-def start(mine: str, study: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", COMPARE, mine, study], stdout=subprocess.PIPE, text=True)
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", COMPARE, *arguments], stdout=subprocess.PIPE, text=True)
 
 
 def rows(study: str, name: str) -> list[optuna.trial.FrozenTrial]:
@@ -150,22 +151,53 @@ def test_a_database_that_cannot_be_reached(url: str, mine: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+# On a disk of 250,000 bytes, or where none can be had, with files of at most so many; what was recorded is read there too.
+FULL = """
+import resource, shutil, sys, leaky
+from leaky.trials import Study
+mine, study, copy, limit = sys.argv[1:]
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))
+seen = []
+for _ in range(2):
+    try:
+        leaky.compare(mine, ["relu", "leaky_relu(0.1)", "tanh"], 6, jobs=1, study=study,
+                      progress=lambda done, total: seen.append(done))
+    except ValueError as error:
+        print(seen[0], seen[-1], error)
+    seen.clear()
+if not limit:
+    shutil.copy(study, copy)
+"""
+DISK = ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=250k none "$0" && exec "$@"']
+
+
 def test_a_full_disk_is_one_line_and_loses_nothing(mine: str, tmp_path: Path) -> None:
-    study = str(tmp_path / "study.db")
-    code = COMPARE.replace("leaky.compare(", "compare(").replace(
-        "import sys, leaky\n",
-        "import resource, sys, leaky\nresource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))\n\ndef compare(*a, **k):\n    try:\n        leaky.compare(*a, **k)\n"
-        "    except ValueError as error:\n        print(error)\n\n",
+    copy = str(tmp_path / "study.db")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    place = [*DISK, str(disk)]
+    limited = subprocess.run([*place, "true"], capture_output=True, check=False).returncode != 0
+    study = copy if limited else str(disk / "study.db")
+    command = [sys.executable, "-c", FULL, mine, study, copy, "limited" if limited else ""]
+    done = subprocess.run(
+        command if limited else [*place, *command], capture_output=True, text=True, check=False, timeout=300
     )
-    command = [sys.executable, "-c", code, mine, study]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    said = done.stdout.splitlines()
-    assert re.match(rf"study: '{re.escape(study)}' cannot be used \(.*\)$", said[-1]), done.stderr
-    finished = int(said[-2])
+    first, again = (
+        re.fullmatch(rf"(\d+) (\d+) study: '{re.escape(study)}' cannot be used \((.*?)\)(; .*)?", line)
+        for line in done.stdout.splitlines()
+    )
+    assert first, done.stderr
+    assert again, done.stdout
+    if not limited:
+        assert first[3] == "database or disk is full"
+        assert first[4] == "; what it holds is kept: make room, and run again to go on"
+    finished = int(first[2])
     assert 0 < finished < len(ARMS) * SEEDS
+    assert int(again[1]) == finished  # readable though the disk is full
     seen: list[int] = []
-    result = leaky.compare(mine, ARMS, SEEDS, jobs=1, study=study, progress=lambda done, total: seen.append(done))
-    assert seen[0] == finished
+    result = leaky.compare(mine, ARMS, SEEDS, jobs=1, study=copy, progress=lambda done, total: seen.append(done))
+    assert seen[0] == int(again[2])
     assert numbers(result) == numbers(leaky.compare(mine, ARMS, SEEDS, jobs=1))
 
 
@@ -206,8 +238,9 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
         log.close()
 
 
+@pytest.mark.parametrize("cohort", [False, True])
 def test_on_a_cluster_of_which_a_worker_is_killed(
-    cluster: tuple[str, list[subprocess.Popen[bytes]]], mine: str
+    cohort: bool, cluster: tuple[str, list[subprocess.Popen[bytes]]], mine: str
 ) -> None:
     address, workers = cluster
 
@@ -215,10 +248,76 @@ def test_on_a_cluster_of_which_a_worker_is_killed(
         if done == 4:
             workers[0].kill()
 
-    result = leaky.compare(mine, ARMS, SEEDS, engine=f"dask://{address}", progress=progress)
+    result = leaky.compare(mine, ARMS, SEEDS, engine=f"dask://{address}", cohort=cohort, progress=progress)
     assert numbers(result) == numbers(leaky.compare(mine, ARMS, SEEDS, jobs=1))
     assert workers[0].wait() == -signal.SIGKILL
     assert workers[1].poll() is None
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_cohorts_come_to_the_table_of_single_trials(
+    jobs: int, mine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tmp_path / "s.db"
+    one = leaky.compare(mine, [*ARMS, "prelu"], SEEDS, cohort=False)
+    together = leaky.compare(mine, [*ARMS, "prelu"], SEEDS, jobs=jobs, study=study, cohort=True)
+    assert numbers(together) == numbers(one)
+    monkeypatch.setattr("leaky.trials.engine.run_trial", None)  # all are there, by either way
+    assert numbers(leaky.compare(mine, [*ARMS, "prelu"], SEEDS, study=study, cohort=False)) == numbers(one)
+
+
+def test_two_processes_share_cohorts_and_one_is_killed(mine: str, tmp_path: Path) -> None:
+    study = str(tmp_path / "s.db")
+    first, second = start(mine, study, "together"), start(mine, study, "together")
+    assert second.stdout is not None
+    while (line := second.stdout.readline()) and int(line) < 2:
+        pass
+    second.kill()
+    second.communicate()
+    first.communicate(timeout=300)
+    assert first.returncode == 0
+    keys = Counter((row.user_attrs["activation"], row.user_attrs["seed"]) for row in rows(study, "compare mine"))
+    assert len(keys) == len(ARMS) * SEEDS
+    assert set(keys.values()) == {1}
+    states = Counter(row.state.name for row in rows(study, "compare mine: in work"))
+    assert states["RUNNING"] == 0
+    assert states["COMPLETE"] == len(keys)
+    shared, alone = leaky.compare(mine, ARMS, SEEDS, study=study), leaky.compare(mine, ARMS, SEEDS, jobs=1)
+    assert numbers(shared) == numbers(alone)
+
+
+def test_where_cohorts_round_otherwise_what_was_stopped_comes_to_the_same_table(mine: str, tmp_path: Path) -> None:
+    file = Path(mine.removesuffix(":task"))
+    file.write_text(MINE.replace("nn.Linear(4, 8), ", "nn.Linear(4, 8), nn.BatchNorm1d(8), ").replace("30", "8"))
+    study = str(tmp_path / "s.db")
+    whole = leaky.compare(mine, ARMS, SEEDS, cohort=True, jobs=1)
+    assert "round" in whole.recipe["trained"]
+    single = leaky.compare(mine, ARMS, SEEDS, jobs=1, study=study)
+    assert numbers(whole)["trials"] != numbers(single)["trials"]
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        if done == SEEDS + 5:  # the last arm is no matter of cohorts, and finished already
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        leaky.compare(mine, ARMS, SEEDS, cohort=True, jobs=1, study=study, progress=stop)
+    resumed = leaky.compare(mine, ARMS, SEEDS, cohort=True, jobs=2, study=study)
+    assert numbers(resumed) == numbers(whole)
+    assert numbers(leaky.compare(mine, ARMS, SEEDS, jobs=1, study=study)) == numbers(single)
+
+
+def test_tunings_do_not_depend_on_cohorts(mine: str) -> None:
+    task = leaky.trials.load_task(mine, 5)
+    one, other = (
+        leaky.tune(task, trials=24, tolerance=1e-6, confirm=False, jobs=1, cohort=cohort) for cohort in (False, True)
+    )
+    assert one.slope == other.slope
+    assert [replace(t, seconds_per_step=0.0) for t in one.trials] == [
+        replace(t, seconds_per_step=0.0) for t in other.trials
+    ]
 
 
 @pytest.mark.parametrize(

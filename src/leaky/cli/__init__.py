@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from leaky import stopping
 from leaky.cli.bench import bench
 from leaky.cli.check import check
+from leaky.cli.claims import claims
 from leaky.cli.compare import compare
 from leaky.cli.convert import convert
 from leaky.cli.plot import plot
@@ -26,8 +28,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_INTERRUPTED = 130
-
 # What a library's arguments are called on the command line, where messages begin with them.
 _OPTIONS = {
     "negative_slope": "--slope",
@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 well, 1 found, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     _prepare_streams()
+    stopping.say_at_the_end()
     code = 0
     try:
         # The arguments travel along for the report, which says how to repeat itself.
@@ -48,9 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()
     except typer.Exit as stop:
-        return stop.exit_code
+        code = stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        return _INTERRUPTED
+        code = stopping.INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe went away. Python would complain once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -65,7 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(error, "format_message"):
             return _complain(error.format_message())
         raise
-    return code
+    # By its version, typer itself returns this code.
+    return stopping.farewell() if code == stopping.INTERRUPTED else code
 
 
 def _prepare_streams() -> None:
@@ -76,6 +78,8 @@ def _prepare_streams() -> None:
 
 
 def _complain(text: str) -> int:
+    if stopping.asked():  # what fails after an interrupt may well fail of it
+        return stopping.farewell()
     argument, colon, rest = text.partition(":")
     text = _OPTIONS.get(argument, argument) + colon + rest
     if text:  # a bare `leaky` has shown its help already
@@ -100,5 +104,5 @@ def _options(
     pass
 
 
-for _command in (bench, check, compare, convert, plot, tune):
+for _command in (bench, check, claims, compare, convert, plot, tune):
     app.command()(_command)

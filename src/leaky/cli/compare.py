@@ -12,13 +12,14 @@ from typing import Annotated
 
 import typer
 
-from leaky.cli.output import ResultConsole, check_output, messages, progress_bar, say_stopped, study_place
+from leaky.cli.output import ResultConsole, check_output, messages, progress_bar, say_what_is_kept, study_place
 
 
 def compare(
     context: typer.Context,
     task: Annotated[
-        str, typer.Option(help="digits, digits-shallow, mnist1d, or a file of yours as mine.py:task.")
+        str,
+        typer.Option(help="digits, digits-shallow, mnist1d, mnist, deep, or a file of yours as mine.py:task."),
     ] = "digits",
     activation: Annotated[
         list[str] | None,
@@ -36,6 +37,12 @@ def compare(
         typer.Option(help="SQLite file or postgresql://… that keeps finished trials. (default: beside the report)"),
     ] = None,
     engine: Annotated[str, typer.Option(help="Where to train: loky (this machine) or dask://HOST:PORT.")] = "loky",
+    cohort: Annotated[
+        bool | None,
+        typer.Option(
+            help="Train small networks several at a time. (default: where that is faster and changes no number)"
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -59,25 +66,23 @@ def compare(
     output = output or Path(f"{stem}.html")
     check_output(output, (".html", ".svg", ".png", ".pdf"))
     place = study_place(study, output, stem)
-    try:
-        with messages(), redirect_stdout(sys.stderr), progress_bar("trials") as progress:
-            comparison = run(
-                loaded,
-                activation or None,
-                seeds,
-                baseline=baseline,
-                epochs=epochs,
-                jobs=jobs,
-                engine=engine,
-                study=place,
-                progress=progress,
-            )
-        # A file's name may hold bytes that are no text.
-        command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
-        write_report(comparison, output, command=command)
-    except KeyboardInterrupt:
-        say_stopped(place)
-        raise
+    say_what_is_kept(place)
+    with messages(), redirect_stdout(sys.stderr), progress_bar("trials") as progress:
+        comparison = run(
+            loaded,
+            activation or None,
+            seeds,
+            baseline=baseline,
+            epochs=epochs,
+            jobs=jobs,
+            engine=engine,
+            cohort=cohort,
+            study=place,
+            progress=progress,
+        )
+    # A file's name may hold bytes that are no text.
+    command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
+    write_report(comparison, output, command=command)
     if as_json:
         print(json.dumps(comparison.to_dict(), allow_nan=False))
     show(comparison, ResultConsole(stderr=as_json, highlight=False))

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from leaky import stopping
 
 
 class ResultConsole(Console):
@@ -42,11 +51,16 @@ def study_place(study: str | None, output: Path, stem: str) -> str | Path:
     return place
 
 
-def say_stopped(study: str | Path) -> None:
-    """Say after Ctrl-C where finished trials are."""
-    if isinstance(study, str) or study.exists():
+def say_what_is_kept(study: str | Path) -> None:
+    """After an interrupt, say where finished trials are."""
+
+    def words() -> str:
+        if isinstance(study, Path) and not study.exists():
+            return "Stopped before the first trial; the same command begins again."
         where = study if isinstance(study, Path) else "the study"
-        print(f"Stopped. Finished trials are in {where}; the same command goes on from there.", file=sys.stderr)
+        return f"Stopped. Finished trials are in {where}; the same command goes on from there."
+
+    stopping.say_at_the_end(words)
 
 
 @contextmanager
@@ -89,5 +103,33 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int | None], None]]:
                 bar = progress.add_task(what, total=total, completed=done)
             else:
                 progress.update(bar, completed=done)
+
+        yield update
+
+
+@contextmanager
+def work_bar() -> Iterator[Callable[[float, float, str], None]]:
+    """Show a bar of work of unlike parts with the time left, and which part is under way; nothing in a pipe."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:3}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=120
+    ) as progress:
+        bar: Any = None
+
+        def update(done: float, total: float, what: str) -> None:
+            nonlocal bar
+            if bar is None:
+                # What was found recorded took no time now: it must not count in the speed.
+                bar = progress.add_task(what, total=total, completed=int(done))
+            else:
+                progress.update(bar, completed=done, description=what)
 
         yield update

@@ -12,13 +12,14 @@ from typing import Annotated
 
 import typer
 
-from leaky.cli.output import ResultConsole, check_output, messages, progress_bar, say_stopped, study_place
+from leaky.cli.output import ResultConsole, check_output, messages, progress_bar, say_what_is_kept, study_place
 
 
 def tune(
     context: typer.Context,
     task: Annotated[
-        str, typer.Option(help="digits, digits-shallow, mnist1d, or a file of yours as mine.py:task.")
+        str,
+        typer.Option(help="digits, digits-shallow, mnist1d, mnist, deep, or a file of yours as mine.py:task."),
     ] = "digits",
     tolerance: Annotated[
         float, typer.Option(help="Stop when the slope found loses at most so much against the best (0.01: a point).")
@@ -37,6 +38,12 @@ def tune(
         typer.Option(help="SQLite file or postgresql://… that keeps finished trials. (default: beside the report)"),
     ] = None,
     engine: Annotated[str, typer.Option(help="Where to train: loky (this machine) or dask://HOST:PORT.")] = "loky",
+    cohort: Annotated[
+        bool | None,
+        typer.Option(
+            help="Train small networks several at a time. (default: where that is faster and changes no number)"
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Report (.html). (default: leaky-tune-TASK.html)")
     ] = None,
@@ -55,25 +62,23 @@ def tune(
     output = output or Path(f"{stem}.html")
     check_output(output, (".html",))
     place = study_place(study, output, stem)
-    try:
-        with messages(), redirect_stdout(sys.stderr), progress_bar("trainings") as progress:
-            tuning = run(
-                loaded,
-                tolerance=tolerance,
-                trials=trials,
-                seconds=None if time is None else 60 * time,
-                confirm=confirm,
-                per_layer=per_layer,
-                first_seed=first_seed,
-                epochs=epochs,
-                jobs=jobs,
-                engine=engine,
-                study=place,
-                progress=progress,
-            )
-    except KeyboardInterrupt:
-        say_stopped(place)
-        raise
+    say_what_is_kept(place)
+    with messages(), redirect_stdout(sys.stderr), progress_bar("trainings") as progress:
+        tuning = run(
+            loaded,
+            tolerance=tolerance,
+            trials=trials,
+            seconds=None if time is None else 60 * time,
+            confirm=confirm,
+            per_layer=per_layer,
+            first_seed=first_seed,
+            epochs=epochs,
+            jobs=jobs,
+            engine=engine,
+            cohort=cohort,
+            study=place,
+            progress=progress,
+        )
     # A file's name may hold bytes that are no text.
     command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
     write_report(tuning, output, command=command)

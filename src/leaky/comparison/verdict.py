@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from math import floor, log2, sqrt
+from typing import TypeVar
 
 import numpy as np
 from scipy import stats
@@ -24,6 +25,8 @@ _SAME = 1e-12
 
 Scores = Mapping[str, Sequence[float | None]]
 
+Key = TypeVar("Key", bound=Hashable)
+
 
 def judge(scores: Scores, baseline: str, metric: str = "accuracy") -> tuple[Verdict, ...]:
     """Return a verdict on every arm other than the baseline.
@@ -38,35 +41,58 @@ def judge(scores: Scores, baseline: str, metric: str = "accuracy") -> tuple[Verd
     by Holm's method (1979), so that the chance of claiming any difference where there is none stays below 5 %. An arm
     with a diverged trial is never called better.
     """
-    evidence = {arm: weigh(scores[arm], scores[baseline]) for arm in scores if arm != baseline}
-    corrected = holm({arm: e.p for arm, e in evidence.items() if e.p is not None})
-    verdicts = []
-    for arm, e in evidence.items():
-        word = _word(e, corrected.get(arm))
-        needed = seeds_needed(e, len(corrected)) if word == "no difference shown" else None
-        verdicts.append(
-            Verdict(
-                activation=arm,
-                baseline=baseline,
-                word=word,
-                sentence=sentences.verdict(arm, baseline, word, e, corrected.get(arm), len(corrected), metric),
-                advice=sentences.advice(word, e, needed),
-                pairs=e.pairs,
-                diverged=e.diverged,
-                difference=e.difference,
-                low=e.low,
-                high=e.high,
-                p=e.p,
-                p_holm=corrected.get(arm),
-                seeds_needed=needed,
-            )
-        )
-    return tuple(verdicts)
+    return judge_all({"": scores}, baseline, {"": metric})[""]
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def judge_all(
+    groups: Mapping[str, Scores], baseline: str, metrics: Mapping[str, str] | None = None
+) -> dict[str, tuple[Verdict, ...]]:
+    """Return the verdicts on several groups of arms, such as tasks, together: corrected for the number of arms in all.
+
+    Args:
+        groups: the scores of each group, as of :func:`judge`.
+        baseline: which is an arm of each.
+        metrics: the metric of each group, for the wording; by default ``"r2"``, which is worded as any number is.
+    """
+    evidence = {
+        (group, arm): weigh(scores[arm], scores[baseline])
+        for group, scores in groups.items()
+        for arm in scores
+        if arm != baseline
+    }
+    corrected = holm({key: e.p for key, e in evidence.items() if e.p is not None})
+    verdicts: dict[str, tuple[Verdict, ...]] = dict.fromkeys(groups, ())
+    for (group, arm), e in evidence.items():
+        metric = (metrics or {}).get(group, "r2")
+        verdicts[group] += (_verdict(arm, baseline, e, corrected.get((group, arm)), len(corrected), metric),)
+    return verdicts
+
+
+def _verdict(arm: str, baseline: str, e: Evidence, p: float | None, arms: int, metric: str) -> Verdict:
+    """Return the verdict on one of so many arms, with its p-value as corrected for their number."""
+    word = _word(e, p)
+    needed = seeds_needed(e, arms) if word == "no difference shown" else None
+    return Verdict(
+        activation=arm,
+        baseline=baseline,
+        word=word,
+        sentence=sentences.verdict(arm, baseline, word, e, p, arms, metric),
+        advice=sentences.advice(word, e, needed),
+        pairs=e.pairs,
+        diverged=e.diverged,
+        difference=e.difference,
+        low=e.low,
+        high=e.high,
+        p=e.p,
+        p_holm=p,
+        seeds_needed=needed,
+    )
+
+
+def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
     """Return the p-values corrected for their number by Holm's step-down method."""
-    corrected, largest = {}, 0.0
+    corrected: dict[Key, float] = {}
+    largest = 0.0
     for rank, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
         largest = max(largest, min(1.0, p * (len(p_values) - rank)))
         corrected[name] = largest

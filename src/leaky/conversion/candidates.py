@@ -58,6 +58,7 @@ def found(root: nn.Module, batches: Passes | None) -> tuple[list[Candidate], lis
     Without data the rectifiers are those that its modules and their code show. With data they are the sites that are
     seen, and those of the others that can be nothing else.
     """
+    classes.refresh(root)
     candidates: dict[object, Candidate] = {}
     names: Counter[str] = Counter()
     written = _Written(root)

@@ -16,8 +16,10 @@ from leaky.report.function import function_figure
 from leaky.report.svg import save
 
 if TYPE_CHECKING:
+    from leaky.claims import Claims
     from leaky.comparison import Comparison
     from leaky.report.check_page import render_check
+    from leaky.report.claims_page import render_claims
     from leaky.report.page import render_html
     from leaky.report.summary import summary_figure
     from leaky.report.tuning_page import render_tuning
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "function_figure",
     "render_check",
+    "render_claims",
     "render_html",
     "render_tuning",
     "save",
@@ -35,6 +38,7 @@ __all__ = [
 
 _LAZY = {
     "render_check": "leaky.report.check_page",
+    "render_claims": "leaky.report.claims_page",
     "render_html": "leaky.report.page",
     "render_tuning": "leaky.report.tuning_page",
     "summary_figure": "leaky.report.summary",
@@ -47,11 +51,13 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'leaky.report' has no attribute {name!r}")
 
 
-def write_report(result: Comparison | Check | Tuning, path: str | Path, *, command: str = "", then: str = "") -> None:
-    """Write the report of a comparison, a check or a tuning, whole or not at all.
+def write_report(
+    result: Comparison | Check | Tuning | Claims, path: str | Path, *, command: str = "", then: str = ""
+) -> None:
+    """Write the report of a comparison, a check, a tuning or on claims, whole or not at all.
 
     Args:
-        result: what :func:`leaky.compare`, :func:`leaky.check` or :func:`leaky.tune` returned.
+        result: what :func:`leaky.compare`, :func:`leaky.check`, :func:`leaky.tune` or :func:`leaky.claims.run` returned.
         path: an ``.html`` file; or, for a comparison, ``.svg``, ``.png`` or ``.pdf`` for its summary picture.
         command: the command line that repeats it, to be shown in the report.
         then: of a check, the command line that converts its network, to be shown as well.
@@ -70,8 +76,12 @@ def write_report(result: Comparison | Check | Tuning, path: str | Path, *, comma
         from leaky.report.tuning_page import render_tuning
 
         page = partial(render_tuning, cast("Tuning", result))
+    elif type(result).__name__ == "Claims":
+        from leaky.report.claims_page import render_claims
+
+        page = partial(render_claims, cast("Claims", result))
     elif type(result).__name__ != "Comparison":
-        expected = "expected what leaky.check, leaky.compare or leaky.tune returned"
+        expected = "expected what leaky.check, leaky.compare, leaky.tune or leaky.claims.run returned"
         raise TypeError(f"result: {type(result).__name__}; {expected}")
     else:
         from leaky.report.page import render_html

@@ -29,6 +29,7 @@ __all__ = [
     "difference",
     "duration",
     "elements",
+    "figure",
     "interval",
     "listed",
     "listing",
@@ -102,6 +103,13 @@ def elements(count: int) -> str:
 def ratio(value: float) -> str:
     """Return how many times as fast: two digits behind the point below 10, one below 100."""
     return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
+
+
+def figure(value: float | str | None) -> str:
+    """Return whatever was measured: a text as it is, whole numbers whole, others with three digits."""
+    if isinstance(value, str):
+        return plain(value)
+    return minus(f"{value:,}") if isinstance(value, int) else "0" if value == 0 else number(value)
 
 
 def duration(seconds: float) -> str:

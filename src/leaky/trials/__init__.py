@@ -1,8 +1,10 @@
 """Training runs: the task, one trial of it, the record of many, and the engine that runs them."""
 
 from leaky.trials.builtin import BUILTIN, initialise, mlp
+from leaky.trials.cohort import run_cohort
 from leaky.trials.engine import Engine, run_trials
 from leaky.trials.environment import environment
+from leaky.trials.grouping import Cohorts
 from leaky.trials.loading import TaskSource, load_task
 from leaky.trials.making import places, suits
 from leaky.trials.record import Epoch, Trial
@@ -14,6 +16,7 @@ from leaky.trials.training import run_trial
 
 __all__ = [
     "BUILTIN",
+    "Cohorts",
     "Engine",
     "Epoch",
     "Study",
@@ -29,6 +32,7 @@ __all__ = [
     "mlp",
     "places",
     "rehearse",
+    "run_cohort",
     "run_trial",
     "run_trials",
     "suits",

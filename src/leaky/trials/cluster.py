@@ -45,7 +45,9 @@ class Cluster:
             self.close()
             raise TaskError(f"engine: the dask scheduler at {address!r} has no workers")
 
-    def run(self, work: Callable[..., Trial], calls: Iterable[tuple[Any, ...]], jobs: int) -> Iterator[Trial]:
+    def run(
+        self, work: Callable[..., list[Trial]], calls: Iterable[tuple[Any, ...]], jobs: int
+    ) -> Iterator[list[Trial]]:
         """Call ``work`` with each of the arguments on the cluster, so many at a time; yield what returns, in any order.
 
         By dask's own client, since joblib's waits for ever for what a worker that dies was at. Here another worker does it.
@@ -62,13 +64,13 @@ class Cluster:
         try:
             for future in running:
                 try:
-                    trial = future.result()
+                    trials = future.result()
                 except self._distributed.KilledWorker:
                     raise TaskError(
                         "engine: the cluster's workers died at a training, perhaps for lack of memory"
                     ) from None
                 running.update(more(1))
-                yield trial
+                yield trials
         finally:
             self._client.cancel(list(running.futures))
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
+import shutil
+import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import lru_cache, partial
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
 from typing import Self
 
 import cloudpickle
@@ -17,9 +19,9 @@ import joblib
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from leaky.activation import Activation
 from leaky.trials.cluster import Cluster
-from leaky.trials.interrupts import interrupts_held_back
+from leaky.trials.cohort import Member, run_cohort
+from leaky.trials.interrupts import interrupts_held_back, interrupts_kept_from_children
 from leaky.trials.record import Trial
 from leaky.trials.task import Task, TaskError
 from leaky.trials.training import run_trial
@@ -43,9 +45,9 @@ class Engine:
     def __init__(self, task: Task, jobs: int | None = None, where: str = "loky") -> None:
         self._task = task
         self._cluster = None if where == "loky" else Cluster(where)
-        self._jobs = jobs or (joblib.cpu_count() if self._cluster is None else self._cluster.threads)
-        # Always the same object, so that the processes of one call serve for the next.
-        self._settle = partial(_settle_in, os.getpid(), task)
+        #: trainings, or cohorts of them, at a time
+        self.jobs = jobs or (joblib.cpu_count() if self._cluster is None else self._cluster.threads)
+        self._left_behind = ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -53,43 +55,60 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         with interrupts_held_back():
             get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
+            self._left_behind.close()
             if self._cluster is not None:
                 self._cluster.close()
 
-    def run(
-        self, pending: Iterable[tuple[Activation, int]], floor: Sequence[float] = ()
-    ) -> Generator[Trial, None, None]:
+    @cached_property
+    def _settle(self) -> Callable[[], None]:
+        """What prepares a process; always the same object, so that the processes of one call serve for the next.
+
+        It finds the task in a file. In a pipe, as loky would send it, we would wait for each process to read it, one after
+        the other, and for ever for one that is killed before it has.
+        """
+        try:
+            folder = self._left_behind.enter_context(tempfile.TemporaryDirectory(prefix="leaky-"))
+            sent = Path(folder, "task")
+            sent.write_bytes(cloudpickle.dumps(self._task))
+        except OSError as error:
+            raise TaskError(
+                f"engine: the task cannot be written to the folder of temporary files, {tempfile.gettempdir()!r} "
+                f"({error.strerror})"
+            ) from None
+        return partial(_settle_in, os.getpid(), sent)
+
+    def run(self, pending: Iterable[Sequence[Member]], floor: Sequence[float] = ()) -> Generator[Trial, None, None]:
         """Run trainings and yield each trial as it finishes, in any order.
 
         Args:
-            pending: activation and seed of each; asked for the next one when it is about to begin.
+            pending: groups of activations and seeds, each of several a cohort; asked for the next one when it is about to
+                begin.
             floor: see :func:`leaky.trials.run_trial`.
 
         Raises:
             TaskError: a training failed, a process was killed, or the task cannot be sent; the trials yielded before are
                 sound.
         """
-        if self._jobs == 1 and self._cluster is None:
-            for activation, seed in pending:
-                yield _run(self._task, activation, seed, floor)
+        if self.jobs == 1 and self._cluster is None:
+            for group in pending:
+                yield from _run(self._task, group, floor)
             return
         if self._cluster is not None:
             # The task goes with each call: what is handed out once would be lost with the worker that has it.
             sent = cloudpickle.dumps(self._task)
-            yield from self._cluster.run(_run_sent, ((sent, *pair, floor) for pair in pending), self._jobs)
+            for trials in self._cluster.run(_run_sent, ((sent, group, floor) for group in pending), self.jobs):
+                yield from trials
             return
-        results: Generator[Trial, None, None] | None = None
-        processes = joblib.parallel_config("loky", inner_max_num_threads=1, initializer=self._settle)
+        results: Generator[list[Trial], None, None] | None = None
         try:
-            with interrupts_held_back(), processes:
-                # One trial at a time per process: a batch of them would be lost whole.
+            with interrupts_held_back(), interrupts_kept_from_children(), self._processes():
+                # One group at a time per process: a batch of them would be lost whole.
                 parallel = joblib.Parallel(
-                    self._jobs, batch_size=1, pre_dispatch="n_jobs", return_as="generator_unordered"
+                    self.jobs, batch_size=1, pre_dispatch="n_jobs", return_as="generator_unordered"
                 )
-                results = parallel(joblib.delayed(_run_here)(*pair, floor) for pair in pending)
-            # By `yield from` an early end would reach joblib before the cleaning up below does.
-            for trial in results:  # noqa: UP028
-                yield trial
+                results = parallel(joblib.delayed(_run_here)(group, floor) for group in pending)
+            for trials in results:
+                yield from trials
         except TerminatedWorkerError as error:
             raise TaskError(
                 "a trial's process was killed, perhaps for lack of memory; run again to go on, with fewer --jobs"
@@ -102,6 +121,9 @@ class Engine:
                 get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
             raise
 
+    def _processes(self) -> joblib.parallel_config:
+        return joblib.parallel_config("loky", inner_max_num_threads=1, initializer=self._settle)
+
 
 @contextmanager
 def _cancelling() -> Iterator[None]:
@@ -110,40 +132,38 @@ def _cancelling() -> Iterator[None]:
         yield
 
 
-def run_trials(
-    task: Task, pending: Sequence[tuple[Activation, int]], jobs: int | None = None
-) -> Generator[Trial, None, None]:
+def run_trials(task: Task, pending: Sequence[Member], jobs: int | None = None) -> Generator[Trial, None, None]:
     """Run every pending trial on this machine and yield each as it finishes, in any order; see :class:`Engine`."""
     if pending:
         with Engine(task, min(jobs or joblib.cpu_count(), len(pending))) as engine:
-            yield from engine.run(pending)
+            yield from engine.run([member] for member in pending)
 
 
 # The task of a process that was started to train it.
 _task: Task
 
 
-def _settle_in(parent: int, task: Task) -> None:
+def _settle_in(parent: int, sent: Path) -> None:
     """Prepare a new process: it keeps the task, prints to standard error alone, and is ended by its parent or with it."""
     global _task
-    _task = task
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, interrupted too, ends its processes itself
     os.dup2(2, 1)
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
+        shutil.rmtree(sent.parent, ignore_errors=True)  # what a parent that was killed has left
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    _task = cloudpickle.loads(sent.read_bytes())
 
 
-def _run_here(activation: Activation, seed: int, floor: Sequence[float]) -> Trial:
-    return _run(_task, activation, seed, floor)
+def _run_here(group: Sequence[Member], floor: Sequence[float]) -> list[Trial]:
+    return _run(_task, group, floor)
 
 
-def _run_sent(sent: bytes, activation: Activation, seed: int, floor: Sequence[float]) -> Trial:
-    return _run(_received(sent), activation, seed, floor)
+def _run_sent(sent: bytes, group: Sequence[Member], floor: Sequence[float]) -> list[Trial]:
+    return _run(_received(sent), group, floor)
 
 
 @lru_cache(maxsize=1)
@@ -152,10 +172,14 @@ def _received(sent: bytes) -> Task:
     return task
 
 
-def _run(task: Task, activation: Activation, seed: int, floor: Sequence[float]) -> Trial:
+def _run(task: Task, group: Sequence[Member], floor: Sequence[float]) -> list[Trial]:
     try:
-        return run_trial(task, activation, seed, floor)
+        if len(group) > 1:
+            return run_cohort(task, group, floor)
+        ((activation, seed),) = group
+        return [run_trial(task, activation, seed, floor)]
     except TaskError:
         raise
     except Exception as error:
-        raise TaskError(f"the trial of {activation} with seed {seed} failed: {one_line(error)}") from error
+        which = f"trial of {activation} with seed {seed}" if len(group) == 1 else f"cohort of {len(group)} trials"
+        raise TaskError(f"the {which} failed: {one_line(error)}") from error

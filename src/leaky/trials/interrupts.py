@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -31,7 +32,21 @@ def interrupts_held_back() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, before[number])
-    for arrived, frame in waiting[:1]:
-        handler = before[signal.Signals(arrived)]
-        assert callable(handler)
-        handler(arrived, frame)
+        for arrived, frame in waiting[:1]:  # also where an error ended it: that may well have come of the interrupt
+            handler = before[signal.Signals(arrived)]
+            assert callable(handler)
+            handler(arrived, frame)
+
+
+@contextmanager
+def interrupts_kept_from_children() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach, though a terminal sends it to all: they are for their parent to end.
+
+    What a thread blocks, the processes and threads that it starts inherit, from their first moment on.
+    """
+    resource_tracker.ensure_running()  # multiprocessing starts it with the first process, and then lets SIGINT through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

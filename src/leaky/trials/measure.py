@@ -68,6 +68,11 @@ class Probe:
         seen = self._watch.sites
         return {name: (seen[name][1], self._outputs[name]) for name in seen if name in self._outputs}
 
+    @property
+    def axes(self) -> dict[str, int | None]:
+        """The axis of each site's units, in its pre-activation with the samples on axis 0; None where there is one unit."""
+        return {name: self._watch.sites[name][0].axis for name in self.sites}
+
     def restart(self) -> None:
         """Forget what was seen."""
         self._watch.restart()
@@ -140,20 +145,26 @@ def measure(task: Task, model: nn.Module, probe: Probe, train: Data, test: Data)
     )
 
 
-def _pass(task: Task, model: nn.Module, data: Data, probe: Probe | None = None) -> tuple[float, float]:
-    """Return mean loss and score over a data set; with a probe, watch it, and add up the gradient of that mean loss."""
+def chunks(task: Task, data: Data) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
+    """Yield a data set in pieces for a forward pass each: inputs, targets, and their share of the whole."""
     x, y = data
-    outputs, total = [], 0.0
     size = max(task.batch_size, _CHUNK // x[0].numel())
     for chunk_x, chunk_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
+        yield chunk_x, chunk_y, len(chunk_x) / len(x)
+
+
+def _pass(task: Task, model: nn.Module, data: Data, probe: Probe | None = None) -> tuple[float, float]:
+    """Return mean loss and score over a data set; with a probe, watch it, and add up the gradient of that mean loss."""
+    outputs, total = [], 0.0
+    for x, y, share in chunks(task, data):
         with torch.no_grad() if probe is None else probe.watching():
-            output = model(chunk_x)
-            loss = task.loss(output, chunk_y) * (len(chunk_x) / len(x))
+            output = model(x)
+            loss = task.loss(output, y) * share
         if probe is not None:
             torch.autograd.backward(loss)
         total += loss.item()
         outputs.append(output.detach())
-    return total, task.score(torch.cat(outputs), y)
+    return total, task.score(torch.cat(outputs), data[1])
 
 
 def _norm(weights: list[torch.Tensor]) -> float | None:

@@ -51,7 +51,8 @@ class Trial:
     units: tuple[int, ...]
     #: names of the weight layers in order of depth
     layers: tuple[str, ...]
-    #: median seconds of a training step (forward, backward, update); timing is the one part that does not repeat
+    #: median seconds of a training step (forward, backward, update), of a cohort's its share; timing is the one part
+    #: that does not repeat
     seconds_per_step: float
     #: the epoch after which the training was given up as hopeless; ``None`` if it was not
     stopped: int | None = None

@@ -33,6 +33,9 @@ Lease = Callable[[str, int], bool]
 #: URLs of databases that optuna can use, where a study is not an SQLite file
 _URL = re.compile(r"\w+(\+\w+)?://")
 
+#: what SQLite and PostgreSQL say of a full disk
+_NO_ROOM = re.compile("disk is full|No space left")
+
 
 class Study:
     """The finished trials of one task.
@@ -182,7 +185,9 @@ class Study:
                 yield
         except (SQLAlchemyError, StorageInternalError, RuntimeError, OSError) as error:
             cause = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
-            raise TaskError(f"study: {self._shown!r} cannot be used ({' '.join(str(cause).split())})") from error
+            text = " ".join(str(cause).split())
+            hint = "; what it holds is kept: make room, and run again to go on" if _NO_ROOM.search(text) else ""
+            raise TaskError(f"study: {self._shown!r} cannot be used ({text}){hint}") from error
         finally:
             optuna.logging.set_verbosity(level)
             if isinstance(self._storage, RDBStorage):

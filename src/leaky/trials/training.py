@@ -34,7 +34,7 @@ def run_trial(task: Task, activation: Activation, seed: int, floor: Sequence[flo
         seed: of the initial draw, the order of batches and the noise.
         floor: scores on the test data by epoch, epoch 0 being birth; a training that falls below is given up.
     """
-    weights_seed, order_seed, noise_seed = (int(s) for s in np.random.SeedSequence(seed).generate_state(3))
+    weights_seed, order_seed, noise_seed = seeds(seed)
     with one_thread(), random_state_kept():
         train, test = task.tensors("train"), task.tensors("test")
         seed_all(weights_seed)
@@ -51,10 +51,10 @@ def run_trial(task: Task, activation: Activation, seed: int, floor: Sequence[flo
                 diverged = epoch
                 break
             epochs.append(measure(task, model, probe, train, test))
-            if _broken(epochs[-1]):
+            if broken(epochs[-1]):
                 diverged = epoch
                 break
-            if epoch < min(len(floor), task.epochs) and (epochs[-1].test_score or 0.0) < floor[epoch]:
+            if hopeless(task, floor, epoch, epochs[-1]):
                 stopped = epoch
                 break
     return Trial(
@@ -71,6 +71,12 @@ def run_trial(task: Task, activation: Activation, seed: int, floor: Sequence[flo
     )
 
 
+def seeds(seed: int) -> tuple[int, int, int]:
+    """Return the seeds of a trial's initial weights, of its order of batches, and of noise in training."""
+    weights, order, noise = (int(s) for s in np.random.SeedSequence(seed).generate_state(3))
+    return weights, order, noise
+
+
 def _learns_slope(module: nn.Module) -> TypeGuard[nn.PReLU]:
     return isinstance(module, nn.PReLU) and hasattr(module, "leaky_activation")
 
@@ -85,23 +91,42 @@ def _train_epoch(
 ) -> bool:
     """Train on every batch once, noting the seconds of each step; return False as soon as a loss is not finite."""
     x, y = train
-    for batch in torch.split(torch.randperm(len(x), generator=order), task.batch_size):
-        if len(batch) == 1 < task.batch_size:
-            continue  # a remainder of one sample, on which BatchNorm cannot train; there is another batch
+    for batch in batches(task, torch.randperm(len(x), generator=order)):
         batch_x, batch_y = x[batch], y[batch]
         start = time.perf_counter()
-        optimizer.zero_grad()
-        loss = task.loss(model(batch_x), batch_y)
-        torch.autograd.backward(loss)
-        optimizer.step()
+        loss = step(task, model, optimizer, batch_x, batch_y)
         seconds.append(time.perf_counter() - start)
         if not math.isfinite(loss.item()):
             return False
     return True
 
 
-def _broken(epoch: Epoch) -> bool:
+def step(
+    task: Task, model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor
+) -> torch.Tensor:
+    """Train on one batch, and return the loss before."""
+    optimizer.zero_grad()
+    loss = task.loss(model(x), y)
+    torch.autograd.backward(loss)
+    optimizer.step()
+    return loss
+
+
+def batches(task: Task, order: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield the batches of an epoch: indices of samples on the last axis, as those of ``order``."""
+    for batch in torch.split(order, task.batch_size, dim=-1):
+        if batch.shape[-1] > 1 or task.batch_size == 1:  # on a remainder of one sample BatchNorm cannot train
+            yield batch
+
+
+def broken(epoch: Epoch) -> bool:
+    """Say whether a number of it is NaN or infinite that is finite in a network that trains."""
     return None in (epoch.train_loss, epoch.test_loss, epoch.test_score) or None in epoch.gradient + epoch.largest
+
+
+def hopeless(task: Task, floor: Sequence[float], number: int, epoch: Epoch) -> bool:
+    """Say whether a training is to be given up after this epoch, which is not the last."""
+    return number < min(len(floor), task.epochs) and (epoch.test_score or 0.0) < floor[number]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from leaky.activation import Activation
 from leaky.comparison import compare, part
 from leaky.trials import (
+    Cohorts,
     Engine,
     Study,
     Task,
@@ -27,7 +28,7 @@ from leaky.trials import (
 )
 from leaky.tuning.layers import MOST_TRIALS, Layers, LayerSearch
 from leaky.tuning.result import Tuning
-from leaky.tuning.search import LEARNED, Key, Round, Search
+from leaky.tuning.search import LEARNED, START, Key, Round, Search
 from leaky.wording import counted
 
 #: seeds on which the answer is confirmed: ones that no search comes to
@@ -52,6 +53,7 @@ def tune(
     epochs: int | None = None,
     jobs: int | None = None,
     engine: str = "loky",
+    cohort: bool | None = None,
     study: str | Path | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Tuning:
@@ -72,6 +74,7 @@ def tune(
         epochs: instead of the task's own number.
         jobs: trainings at a time, each in a process of one thread; by default as many as cores.
         engine: where they run, see :func:`leaky.compare`.
+        cohort: whether small networks are trained several at a time, see :func:`leaky.compare`.
         study: an SQLite file or the URL of a database, see :func:`leaky.compare`. With it, the same call goes on where an
             earlier one was stopped, and comes to the same answer; calls at the same time share the trainings, and come to
             it together.
@@ -91,7 +94,8 @@ def tune(
     deadline = None if seconds is None else time.monotonic() + seconds
     report = progress or (lambda done, total: None)
     with Engine(inner, jobs, engine) as trainers:
-        runner = _Runner(inner, trainers, study, report, trials + (MOST_TRIALS if per_layer else 0))
+        cohorts = Cohorts(inner, [LEARNED, *(Activation("leaky_relu", (slope,)) for slope in START)], cohort)
+        runner = _Runner(inner, trainers, cohorts, study, report, trials + (MOST_TRIALS if per_layer else 0))
         in_time = runner.carry_out(search, deadline)
         if search.curve is None:
             raise TaskError("task: no slope was trained without diverging, or in time; nothing can be said")
@@ -112,6 +116,7 @@ def tune(
             baseline=_BASELINE,
             jobs=jobs,
             engine=engine,
+            cohort=cohort,
             study=study,
             progress=lambda count, total: report(already + count, already + total),
         )
@@ -119,7 +124,7 @@ def tune(
     return Tuning(
         task=loaded.name,
         metric=loaded.metric,
-        recipe=describe(inner, Activation("leaky_relu", (search.curve.best,))),
+        recipe=describe(inner, Activation("leaky_relu", (search.curve.best,))) | cohorts.words,
         environment=environment(),
         slope=search.curve.best,
         as_good=search.curve.as_good,
@@ -140,11 +145,12 @@ class _Runner:
         self,
         task: Task,
         engine: Engine,
+        cohorts: Cohorts,
         study: str | Path | None,
         progress: Callable[[int, int | None], None],
         most: int,
     ) -> None:
-        self._task, self._engine, self._progress, self._most = task, engine, progress, most
+        self._task, self._engine, self._cohorts, self._progress, self._most = task, engine, cohorts, progress, most
         self._marks: dict[str, str] = {}
         self._study = Study(study, f"tune {task.name}", self._marks)
         self.finished: dict[Key, Trial] = {}
@@ -158,11 +164,13 @@ class _Runner:
 
     def run(self, wanted: Round, deadline: float | None) -> bool:
         """Run what is missing of a round; return False if the time was up before it was finished."""
-        self._marks |= {str(arm): rehearse(self._task, arm) for arm, _ in wanted.wanted if str(arm) not in self._marks}
+        new = {arm for arm, _ in wanted.wanted if str(arm) not in self._marks}
+        self._marks |= {str(arm): rehearse(self._task, arm) + self._cohorts.mark(arm) for arm in new}
         self.finished = self._study.finished()
         self._progress(len(self.finished), self._most)
         pending = [(arm, seed) for arm, seed in wanted.wanted if (str(arm), seed) not in self.finished]
-        with closing(complete(self._engine, self._study, pending, wanted.floor)) as running:
+        training = complete(self._engine, self._study, wanted.wanted, pending, self._cohorts, wanted.floor)
+        with closing(training) as running:
             for trial in running:
                 self.finished[trial.activation, trial.seed] = trial
                 self._progress(len(self.finished), self._most)

@@ -20,7 +20,7 @@ from torch import nn
 
 from leaky.torch.rewriting import calls
 from leaky.torch.rewriting.places import Place
-from leaky.torch.rewriting.reach import Reached, callee, reached
+from leaky.torch.rewriting.reach import Reached, callee, changed, forget, reached
 from leaky.torch.rewriting.sources import Source, recompiled, rewrapped
 from leaky.torch.slopes import KeepsSlopes
 
@@ -51,6 +51,13 @@ def convert_calls(module: nn.Module, slopes: dict[Place, float]) -> None:
     both = {**dict(zip(places(module), getattr(module, "leaky_slopes", ()), strict=True)), **slopes}
     module.__class__ = rewritten(origin(module), tuple(both))
     module.leaky_slopes = list(both.values())  # type: ignore[assignment]  # modules declare tensors and modules
+
+
+def refresh(root: nn.Module) -> None:
+    """Forget what was made of classes, if code of this network's is not what it was then."""
+    if changed({origin(module) for module in root.modules()}):
+        forget()
+        _rewritten.cache_clear()
 
 
 def is_own(value: Any) -> bool:

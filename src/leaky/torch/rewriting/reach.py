@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -122,8 +123,34 @@ def reached(cls: type) -> dict[str, Reached]:
     return _reached(known)
 
 
+#: by class: its functions when they were looked at, and the global names by which they call others
+_FUNCTIONS: WeakKeyDictionary[type, list[Any]] = WeakKeyDictionary()
+_NAMED: WeakKeyDictionary[type, list[tuple[dict[str, Any], str, Any]]] = WeakKeyDictionary()
+
+
+def changed(classes: Iterable[type]) -> bool:
+    """Say whether functions have taken the places of others since these classes were looked at, as in a notebook."""
+    known = [(cls, before) for cls in classes if (before := _FUNCTIONS.get(cls)) is not None]
+    return any(
+        before != _functions(cls) or any(names.get(name) is not value for names, name, value in _NAMED.get(cls, ()))
+        for cls, before in known
+    )
+
+
+def forget() -> None:
+    """Look at all classes anew."""
+    _reached.cache_clear()
+    _FUNCTIONS.clear()
+    _NAMED.clear()
+
+
+def _functions(cls: type) -> list[Any]:
+    return [value for definer in theirs(cls) for value in vars(definer).values() if isinstance(value, FunctionType)]
+
+
 @functools.lru_cache(maxsize=4096)
 def _reached(cls: Any) -> dict[str, Reached]:
+    _FUNCTIONS[cls] = _functions(cls)
     found: dict[str, Reached] = {}
     for definer in theirs(cls):
         for name, value in vars(definer).items():
@@ -179,6 +206,8 @@ def _reach(cls: type, outer: Any, definer: type | None, found: dict[str, Reached
     for node in here.nodes:
         called = None if node in here.outside else callee(cls, here, node)
         if called is not None:
+            if isinstance(node, ast.Name) and function.__globals__.get(node.id) is called[0]:
+                _NAMED.setdefault(cls, []).append((function.__globals__, node.id, called[0]))
             _reach(cls, *called, found)
 
 

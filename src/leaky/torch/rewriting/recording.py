@@ -17,6 +17,7 @@ from leaky.torch.rewriting import classes, modules
 from leaky.torch.rewriting.calls import FUNCTIONS, MAYBE
 from leaky.torch.rewriting.places import Place, place_of
 from leaky.torch.rewriting.reach import Reached, reached, rectifier, run_by_forward
+from leaky.torch.watch.names import cleaned
 
 # What looks at the frame that it is called from.
 _BY_FRAME = {"super", "locals", "vars", "eval", "exec", "dir", "globals"}
@@ -54,9 +55,8 @@ class Recorder:
 
     def __init__(self, root: nn.Module) -> None:
         self._root = root
-        self._modules = dict(root.named_modules())
+        self._modules = {cleaned(path): module for path, module in root.named_modules()}  # of wrappers, what they hold
         self._running: list[_Running] = []
-        self._classes: dict[tuple[type[nn.Module], frozenset[str]], type[nn.Module]] = {}
         self.sites: dict[str, tuple[Site, Origin | None]] = {}
 
     @contextmanager
@@ -87,10 +87,9 @@ class Recorder:
         before = type(module)
         if modules.kind_of(module) is None and reached(classes.origin(module)):
             undo.append(functools.partial(setattr, module, "__class__", before))
-            key = before, classes.methods_held(module)
-            if key not in self._classes:
-                self._classes[key] = _told(*key, self)
-            module.__class__ = self._classes[key]
+            _RECORDERS[id(module)] = self
+            undo.append(functools.partial(_RECORDERS.__delitem__, id(module)))
+            module.__class__ = _told(before, classes.methods_held(module))
 
     def _run(
         self, owner: nn.Module, name: str | None, key: str, index: int, function: Any, *args: Any, **named: Any
@@ -141,21 +140,46 @@ def _place(here: Reached, run: _Running, site: Site, operand: int) -> Place | No
     return place_of(here, node, site.kind, site.form, "function", operand)
 
 
-def _told(cls: type[nn.Module], held: frozenset[str], recorder: Recorder) -> type[nn.Module]:
-    """Return a class whose methods tell the recorder what they call."""
+#: who is told what a module calls, by the module's identity: a class is made once, for all that ever run it
+_RECORDERS: dict[int, Recorder] = {}
 
-    def told(owner: nn.Module, key: str, index: int, function: Any) -> Any:
-        # Modules tell of themselves; what is no function would have to stay what it is.
-        if isinstance(function, nn.Module | type):
-            return function
-        return functools.partial(recorder._run, owner, None, key, index, function)
 
+def _tell(owner: nn.Module, key: str, index: int, function: Any) -> Any:
+    # Modules tell of themselves; what is no function would have to stay what it is.
+    recorder = _RECORDERS.get(id(owner))
+    if recorder is None or isinstance(function, nn.Module | type):
+        return function
+    return functools.partial(recorder._run, owner, None, key, index, function)
+
+
+def _told(cls: type[nn.Module], held: frozenset[str]) -> type[nn.Module]:
+    """Return a class whose methods tell a recorder what they call."""
+    origin = getattr(cls, "leaky_origin", cls)
+    known: Any = cls  # mypy doubts that classes of modules can be looked up
+    return _made(known, held, _Code(reached(origin)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Code:
+    """What of a class's code was looked at: if it is looked at anew, it is another."""
+
+    functions: dict[str, Reached]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Code) and self.functions is other.functions
+
+    def __hash__(self) -> int:
+        return id(self.functions)
+
+
+@functools.lru_cache(maxsize=1024)
+def _made(cls: Any, held: frozenset[str], code: _Code) -> type[nn.Module]:
     origin = getattr(cls, "leaky_origin", cls)
     exchanges = classes.exchanges(origin, getattr(cls, "leaky_places", ()), _teller)
     for here in run_by_forward(origin, held):
         exchanges[here.key] = _tellers(here, exchanges[here.key]) | exchanges[here.key]
     own = {"leaky_origin": origin, "leaky_places": getattr(cls, "leaky_places", ())}
-    return classes.exchanged(origin, exchanges, {**classes.CELLS, "__leaky_told__": told}, own)
+    return classes.exchanged(origin, exchanges, {**classes.CELLS, "__leaky_told__": _tell}, own)
 
 
 def _teller(key: str, index: int, function: str) -> str:

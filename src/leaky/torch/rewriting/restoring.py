@@ -35,6 +35,7 @@ def restore(model: nn.Module, record: Record, tensors: Mapping[str, Tensor]) -> 
         record: what its weights say of their slopes.
         tensors: the weights: one for a rectifier that has none is that of a PReLU.
     """
+    classes.refresh(model)
     work = _Work(model)
     for name, weight in tensors.items():
         work.thaw(name, weight)
