@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import as_completed
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from leaky.claims.experiment import Lab, Measured
 from leaky.claims.record import Record
 from leaky.trials import Study, TaskError, environment
-from leaky.trials.interrupts import interrupts_held_back
+from leaky.trials.interrupts import interrupts_held_back, interrupts_kept_from_children
 
 
 class Pieces(Record):
@@ -75,11 +73,10 @@ def _side_by_side(
     calls: Mapping[str, tuple[Any, ...]],
     note: Callable[[str, Measured], None],
 ) -> None:
-    # The parent, interrupted too, ends its processes itself.
-    ignoring = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-    executor = get_reusable_executor(jobs, timeout=300, initializer=ignoring, reuse=False)
+    executor = get_reusable_executor(jobs, timeout=300, reuse=False)
     try:
-        running = {executor.submit(train, *arguments): key for key, arguments in calls.items()}
+        with interrupts_held_back(), interrupts_kept_from_children():
+            running = {executor.submit(train, *arguments): key for key, arguments in calls.items()}
         for future in as_completed(running):
             note(running[future], future.result())
     except TerminatedWorkerError as error:
