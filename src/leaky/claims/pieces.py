@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
+import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +77,7 @@ def _side_by_side(
     calls: Mapping[str, tuple[Any, ...]],
     note: Callable[[str, Measured], None],
 ) -> None:
-    executor = get_reusable_executor(jobs, timeout=300, reuse=False)
+    executor = get_reusable_executor(jobs, timeout=300, initializer=partial(_end_with, os.getpid()), reuse=False)
     try:
         with interrupts_held_back(), interrupts_kept_from_children():
             running = {executor.submit(train, *arguments): key for key, arguments in calls.items()}
@@ -86,3 +90,14 @@ def _side_by_side(
     finally:
         with interrupts_held_back():
             executor.shutdown(wait=False, kill_workers=True)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone, however that was ended."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
