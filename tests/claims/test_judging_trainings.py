@@ -135,7 +135,7 @@ class TestTraining:
         verdict, condition = told(answer)
         assert verdict == "holds only when"
         assert condition == "gradients are meant, with leaky_relu(0.01) (deep), leaky_relu(0.1) (deep)"
-        assert "Decades lost: fewer in 2 of 10 comparisons" in answer.sentence
+        assert "Decades between gradients: less in 2 of 10 comparisons" in answer.sentence
 
 
 class TestDepth:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import signal
+import os
+import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import as_completed
 from functools import partial
@@ -18,7 +20,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from leaky.claims.experiment import Lab, Measured
 from leaky.claims.record import Record
 from leaky.trials import Study, TaskError, environment
-from leaky.trials.interrupts import interrupts_held_back
+from leaky.trials.interrupts import interrupts_held_back, interrupts_kept_from_children
 
 
 class Pieces(Record):
@@ -75,11 +77,10 @@ def _side_by_side(
     calls: Mapping[str, tuple[Any, ...]],
     note: Callable[[str, Measured], None],
 ) -> None:
-    # The parent, interrupted too, ends its processes itself.
-    ignoring = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-    executor = get_reusable_executor(jobs, timeout=300, initializer=ignoring, reuse=False)
+    executor = get_reusable_executor(jobs, timeout=300, initializer=partial(_end_with, os.getpid()), reuse=False)
     try:
-        running = {executor.submit(train, *arguments): key for key, arguments in calls.items()}
+        with interrupts_held_back(), interrupts_kept_from_children():
+            running = {executor.submit(train, *arguments): key for key, arguments in calls.items()}
         for future in as_completed(running):
             note(running[future], future.result())
     except TerminatedWorkerError as error:
@@ -89,3 +90,14 @@ def _side_by_side(
     finally:
         with interrupts_held_back():
             executor.shutdown(wait=False, kill_workers=True)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone, however that was ended."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

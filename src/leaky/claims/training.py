@@ -16,7 +16,11 @@ from leaky.wording import counted, three_digits
 
 _ARMS = ("relu", USUAL, "leaky_relu(0.1)")
 #: what is judged, and how it is called
-_ASPECTS = {"faster": "epochs to the loss", "stabler": "distance from the median score", "flowing": "decades lost"}
+_ASPECTS = {
+    "faster": "Epochs to the loss",
+    "stabler": "Distance from the median score",
+    "flowing": "Decades between gradients",
+}
 _PAIRS = len(TASKS) * (len(_ARMS) - 1)
 # Where no gradient arrives at all, it counts as this many factors of ten smaller than at the last layer.
 _NOTHING = 6.0
@@ -100,7 +104,7 @@ def judge(measured: Measured) -> Answer:
     parts = []
     for aspect, name in _ASPECTS.items():
         won, lost = having(verdicts[aspect], "better"), having(verdicts[aspect], "worse")
-        part = f"{name.capitalize()}: fewer in {len(won)} of {counted(len(verdicts[aspect]), 'comparison')}"
+        part = f"{name}: less in {len(won)} of {counted(len(verdicts[aspect]), 'comparison')}"
         parts.append(f"{part}, more in {len(lost)}" + (f", {grouped(lost)}." if lost else "."))
     return Answer(
         "S13",
@@ -119,7 +123,8 @@ def judge(measured: Measured) -> Answer:
 
 _REASON = (
     "In shallow networks with weights drawn for the activation, gradients reach the first layer with ReLU as well, and there is "
-    "little to mend; a slope of 0.01 adds little where units are alive."
+    "little to mend; a slope of 0.01 adds little where units are alive. In the task deep some ReLU networks are dead and others train well: "
+    "the gains are large on the mean, and not shown by so few seeds."
 )
 
 
