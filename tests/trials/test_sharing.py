@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 
 import leaky
 import leaky.trials
-from leaky.trials import Study, TaskError
+from leaky.trials import Study, TaskError, leases
 
 ARMS = ["relu", "leaky_relu(0.1)", "tanh"]
 SEEDS = 6
@@ -129,6 +129,25 @@ def test_what_was_leased_and_not_done_is_free_again(study: str) -> None:
     with other.leasing() as lease:
         assert lease("relu", 0)
         assert not lease("relu", 0)
+
+
+def test_waiting_for_a_lease_leaves_nothing_behind(study: str) -> None:
+    one, other = (Study(study, "s", {"relu": "mark"}) for _ in range(2))
+    with one.leasing() as first, other.leasing() as second:
+        assert first("relu", 0)
+        assert not any(second("relu", 0) for _ in range(5))
+        assert len(rows(study, "s: in work")) == 1
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = leases.worker()
+    assert not leases.gone(other)
+
+    def ended(*_: object, **__: object) -> str:
+        raise ProcessLookupError(3, "No such process")
+
+    monkeypatch.setattr(Path, "read_text", ended)
+    assert leases.gone(other)
 
 
 def test_a_lease_that_was_left_lapses_though_nothing_is_left_to_train(

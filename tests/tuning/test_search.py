@@ -94,6 +94,12 @@ def test_slopes_that_diverge_never_win() -> None:
     assert search.curve is None
 
 
+def test_an_answer_that_diverges_later_is_none() -> None:
+    search, rounds = searched(lambda slope, seed: 0.8 if slope == 0.3 and seed < 2 else None, 1e-4)
+    assert len(rounds) > 1
+    assert search.curve is None
+
+
 def test_what_noise_hides_is_not_taken_for_nothing() -> None:
     def level(slope: float, seed: int) -> float:
         return 0.8 + float(np.random.default_rng([seed, round(1e6 * slope)]).normal(0, 0.02))

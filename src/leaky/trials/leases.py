@@ -45,8 +45,10 @@ class Leases:
         token = uuid.uuid4().hex
         attributes = {"key": list(key), "token": token, "worker": self._worker}
         with self._lock:
+            if self._rivals(key):  # who waits for it asks again and again, and each row stays
+                return False
             self._study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=attributes))
-            rivals = [row for row in self._running() if row.user_attrs["key"] == list(key)]
+            rivals = self._rivals(key)
             own = next(row for row in rivals if row.user_attrs["token"] == token)
             if own.number > min(row.number for row in rivals):  # whoever was first
                 self._tell(own, TrialState.FAIL)
@@ -110,6 +112,9 @@ class Leases:
             over.set()
             thread.join()
 
+    def _rivals(self, key: Key) -> list[FrozenTrial]:
+        return [row for row in self._running() if row.user_attrs["key"] == list(key)]
+
     def _running(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
@@ -135,6 +140,8 @@ def _started(process: int) -> str | None:
     """Return when a process of this machine was started, in whatever form; None if there is none of that number."""
     try:
         text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except ProcessLookupError:  # it ended while this was read
+        return None
     except FileNotFoundError:
         return None if Path("/proc/self").is_dir() else "unknown"
     state, *fields = text.rpartition(")")[2].split()

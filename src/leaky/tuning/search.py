@@ -98,6 +98,7 @@ class Search:
     def _next(self, done: Mapping[Key, Trial]) -> Round | None:
         scores, eligible = scored(done)
         if not eligible:
+            self.curve = None  # that of an earlier round has a best slope that has diverged since
             return None
         self.curve = curve = fit(scores, eligible, max(self.tolerance, _DIFFER))
         left = self.trials - len(done)
