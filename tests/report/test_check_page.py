@@ -120,6 +120,6 @@ def test_the_command_to_go_on_with(see: See, checked: Checked, read: Read) -> No
 def test_a_report_of_something_else(tmp_path: Path) -> None:
     for result in ("x", None, 3):
         with pytest.raises(
-            TypeError, match=r"^result: \w+; expected what leaky.check, leaky.compare or leaky.tune returned$"
+            TypeError, match=r"^result: \w+; expected what leaky.check, leaky.compare, leaky.tune or leaky.claims.run "
         ):
             write_report(result, tmp_path / "r.html")  # type: ignore[arg-type]
