@@ -84,6 +84,14 @@ class TestHigher:
         assert answer.numbers["mnist: best slope"] == 0.01
         assert "below 0 on mnist" in answer.sentence
 
+    @pytest.mark.parametrize("slope", LEAKS)
+    def test_a_training_that_diverged_says_nothing_of_the_direction(self, slope: str) -> None:
+        measured = self.measured()
+        measured["scores"]["mnist"][slope] = [None] * 8
+        answer = higher.judge(measured)
+        assert told(answer)[0] == "not shown"
+        assert answer.numbers["mnist: rise per factor of ten"] is None
+
     def test_the_rise_is_the_score_gained_per_factor_of_ten(self) -> None:
         assert higher.rise([0.5 + 0.03 * math.log10(slope) for slope in SLOPES]) == pytest.approx(0.03)
         assert higher.rise([0.5, None, 0.5, 0.5]) is None

@@ -163,6 +163,26 @@ def test_a_cohorts_numbers_do_not_depend_on_its_members_nor_on_tracing(
     assert programs
 
 
+class Cooling(nn.Module):
+    """Divides its outputs by what grows from step to step, and keeps count in an object of its own."""
+
+    def __init__(self, activation: Activation) -> None:
+        super().__init__()
+        self.first, self.act, self.last = nn.Linear(4, 16), activation.module(), nn.Linear(16, 3)
+        self.memory = {"steps": 0}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.memory["steps"] += self.training
+        return self.last(self.act(self.first(x))) / (1 + 0.1 * self.memory["steps"])
+
+
+def test_a_network_that_counts_its_steps_goes_on_counting(
+    make_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "AFTER", 2)
+    assert_same(make_task(model=Cooling, batch_size=16))
+
+
 def test_what_cannot_be_stacked_says_why(make_task: Callable[..., Task]) -> None:
     with pytest.raises(Unsuited, match="GELU is neither ReLU, Leaky ReLU nor PReLU"):
         run_cohort(make_task(), [(Activation("gelu"), 0), (Activation("relu"), 0)])

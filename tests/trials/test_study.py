@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -106,3 +108,21 @@ def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="is a database, but no optuna study"):
         Study(path, "s", {"relu": "mark"})
     assert path.read_bytes() == before
+
+
+def test_two_threads_at_a_study_leave_log_and_warnings_as_they_were() -> None:
+    study, inside, over = Study(None, "s", {}), threading.Event(), threading.Event()
+
+    def other() -> None:
+        with study._errors():
+            inside.set()
+            over.wait()
+
+    before = optuna.logging.get_verbosity(), list(warnings.filters)
+    thread = threading.Thread(target=other)
+    with study._errors():
+        thread.start()
+        inside.wait()
+    over.set()
+    thread.join()
+    assert (optuna.logging.get_verbosity(), list(warnings.filters)) == before

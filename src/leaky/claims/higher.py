@@ -21,7 +21,7 @@ STATEMENT = Statement(
     criterion=(
         "On each task, a straight line is laid through the scores of each seed over the logarithm of the slope; whether its "
         "rise, in score per factor of ten, is 0 on average over seeds is tested at 5 % after Holm's correction for the "
-        f"{len(TASKS)} tasks. It holds if the rise is above 0 on every task; it holds only on those on which it is, if that "
+        f"{len(TASKS)} tasks; a seed with which a training diverged is left out. It holds if the rise is above 0 on every task; it holds only on those on which it is, if that "
         "is some; it does not hold if it is above 0 on none and below 0 on one; else nothing is shown."
     ),
     published=(
@@ -50,8 +50,9 @@ def judge(measured: Measured) -> Answer:
     by_task: dict[str, dict[str, list[float | None]]] = measured["scores"]
     groups: dict[str, dict[str, list[float | None]]] = {}
     for task, arms in by_task.items():
-        rises = [rise(column) for column in zip(*arms.values(), strict=True)]
-        groups[task] = {"rise": rises, "level": [0.0] * len(rises)}
+        # One that diverged says nothing of the direction: it may be that of the lowest slope.
+        rises = [r for column in zip(*arms.values(), strict=True) if (r := rise(column)) is not None]
+        groups[task] = {"rise": [*rises], "level": [0.0] * len(rises)}
     verdicts = by_key(judge_all(groups, "level"))
     up, down = ([task for task, _ in having(verdicts, word)] for word in ("better", "worse"))
     ruling = rule(verdicts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+import cloudpickle
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
@@ -20,6 +21,9 @@ Seen = tuple[Tensor, Tensor, Tensor, Tensor]
 
 #: axis of the units at each call of an activation; None where they are taken as one
 Axes = Sequence[int | None]
+
+# Attributes of a module that hold its tensors and its parts.
+_PARTS = {"_parameters", "_buffers", "_modules"}
 
 
 class Stack:
@@ -64,7 +68,7 @@ class Stack:
         self._optimizer: torch.optim.Optimizer = first.optimizer(
             [{**given, "params": [leaf]} for given, leaf in zip(settings, self._leaves, strict=True)]
         )
-        self._steps = Traced(self._differentiated, self._plain_attributes)
+        self._steps = Traced(self._differentiated, self._remembered)
 
     def step(self, x: Tensor, y: Tensor) -> Tensor:
         """Train each network on its own batch, x of shape (networks, samples, ...); return the losses it had."""
@@ -112,9 +116,14 @@ class Stack:
         losses: Tensor = vmap(self._loss)(*self._state(leaves), constant, x, y)
         return losses.detach(), torch.autograd.grad(losses.sum(), leaves)
 
-    def _plain_attributes(self) -> list[dict[str, object]]:
-        """Return what the network may remember from run to run besides its tensors."""
-        return [{k: v for k, v in vars(m).items() if isinstance(v, int | float | str)} for m in self.model.modules()]
+    def _remembered(self) -> object:
+        """Return what the network may remember from run to run besides its tensors; what cannot be told equals nothing."""
+        modules = [module for module in self.model.modules() if not isinstance(module, Leak)]
+        kept = [{k: v for k, v in vars(m).items() if k not in _PARTS and not isinstance(v, Tensor)} for m in modules]
+        try:
+            return cloudpickle.dumps(kept)
+        except Exception:  # noqa: BLE001 - of whatever a user's network holds
+            return object()
 
     def _state(self, leaves: list[Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """Return the weights by name, and the slopes times -1, shape (networks, activations, 1)."""

@@ -6,10 +6,11 @@ import logging
 import os
 import re
 import sqlite3
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -177,11 +178,8 @@ class Study:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         """Turn the storage's errors into one line, keep optuna's log to itself, and let an interrupt wait."""
-        level = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(logging.CRITICAL)
         try:
-            with interrupts_held_back(), warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)  # signs of life have been one for years
+            with interrupts_held_back(), _quiet:
                 yield
         except (SQLAlchemyError, StorageInternalError, RuntimeError, OSError) as error:
             cause = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
@@ -189,9 +187,34 @@ class Study:
             hint = "; what it holds is kept: make room, and run again to go on" if _NO_ROOM.search(text) else ""
             raise TaskError(f"study: {self._shown!r} cannot be used ({text}){hint}") from error
         finally:
-            optuna.logging.set_verbosity(level)
             if isinstance(self._storage, RDBStorage):
                 self._storage.remove_session()  # which each thread has its own of, and a connection with it
+
+
+class _Quiet:
+    """Keeps optuna's log and its experiments to themselves; of several threads, until the last has left."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._before = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before.callback(optuna.logging.set_verbosity, optuna.logging.get_verbosity())
+                optuna.logging.set_verbosity(logging.CRITICAL)
+                self._before.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore", ExperimentalWarning)  # signs of life have been one for years
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._before.close()
+
+
+_quiet = _Quiet()
 
 
 def _database(url: str) -> RDBStorage:
