@@ -44,6 +44,20 @@ def test_a_loose_tuning_claims_less(tuned: Tuned) -> None:
     assert loose.headline.startswith("On digits, 0.01 is not shown to be worse than any slope: ")
 
 
+def test_a_customary_slope_that_may_lose_more_is_not_said_to_be_as_good(tuned: Tuned) -> None:
+    # The best slope is known well, and 0.01 hardly: nobody has seen that it is worse.
+    scores: Scores = {
+        0.01: [0.907, 0.904, 0.892, 0.924],
+        0.1: [0.893, 0.912, 0.924, 0.92, 0.92, 0.9, 0.935, 0.904, 0.912, 0.912],
+        0.18: [0.912, 0.906, 0.931, 0.913, 0.925, 0.893, 0.92, 0.91, 0.917, 0.915],
+        0.2: [0.918, 0.911, 0.913, 0.914, 0.915, 0.913, 0.908, 0.918, 0.902, 0.938],
+        0.3: [0.923, 0.931, 0.911, 0.896, 0.894, 0.903, 0.905, 0.907],
+    }
+    tuning = tuned(scores, 0.01)
+    assert tuning.settled
+    assert tuning.headline.startswith("On digits, 0.01 is not shown to be worse than any slope: ")
+
+
 def test_the_end_of_what_was_tried_is_said_to_be_so(tuned: Tuned) -> None:
     assert "the slope 0.3 did best so far, the largest that was tried;" in tuned(RISING).headline
     searched = {1.0 if slope == 0.3 else slope: scores for slope, scores in RISING.items()}

@@ -37,6 +37,8 @@ class Curve:
     #: what it may lose against the truly best slope, by the process: mean, and bound at 95 %
     regret: float
     regret_bound: float
+    #: what each of the slopes may lose against the truly best one: bound at 95 %
+    loss_bounds: Floats
     #: which of the slopes are shown to be worse than the best one, at 95 %
     worse: NDArray[np.bool_]
     #: ends of the range of slopes around the best, as far as they were tried, that are as good within the noise
@@ -69,7 +71,8 @@ def fit(scores: Mapping[float, Mapping[int, float]], eligible: Collection[float]
     spread = np.sqrt(np.maximum(np.diag(covariance), 0))
     drawn = _draws(mean, covariance)
     best = int(np.argmax(np.where(np.isin(asked, list(eligible)), mean, -np.inf)))
-    losses = drawn.max(axis=1) - drawn[:, best]
+    losses = drawn.max(axis=1, keepdims=True) - drawn
+    bounds = np.quantile(losses, 0.95, axis=0) * scale
     worse = np.quantile(drawn[:, [best]] - drawn, 0.05, axis=0) > 0
     return Curve(
         slopes=asked,
@@ -78,8 +81,9 @@ def fit(scores: Mapping[float, Mapping[int, float]], eligible: Collection[float]
         high=(mean + 1.96 * spread) * scale + offset,
         noise=noise * scale,
         best=float(asked[best]),
-        regret=float(losses.mean()) * scale,
-        regret_bound=float(np.quantile(losses, 0.95)) * scale,
+        regret=float(losses[:, best].mean()) * scale,
+        regret_bound=float(bounds[best]),
+        loss_bounds=bounds,
         worse=worse,
         as_good=_as_good(asked, worse, best, (slopes.min(), slopes.max())),
     )

@@ -52,13 +52,15 @@ class Tuning:
     @property
     def headline(self) -> str:
         """The answer in a sentence or two."""
-        customary = bool(self.curve.worse[self.curve.slopes.searchsorted(_CUSTOMARY)])  # always among those tried
+        place = self.curve.slopes.searchsorted(_CUSTOMARY)  # which is always among those tried
+        customary = bool(self.curve.worse[place])
         slope = f"{self.slope:.2g}"
         if customary or not self.as_good[0] <= _CUSTOMARY <= self.as_good[1]:
             said = f"the slope {slope} is the best found" if self.settled else f"the slope {slope} did best so far"
             last = "and 0.01 is worse" if customary else "and 0.01 is not shown to be worse"
             return f"On {self.task}, {said}{self._edge}; {self._range}, {last}."
-        said = "0.01 is as good as any slope here" if self.settled else "0.01 is not shown to be worse than any slope"
+        settled = self.curve.loss_bounds[place] <= self.tolerance
+        said = "0.01 is as good as any slope here" if settled else "0.01 is not shown to be worse than any slope"
         mean = "It has the best mean" if self.slope == _CUSTOMARY else f"The best mean is at {slope}"
         return f"On {self.task}, {said}: {self._range}. {mean}{self._edge}."
 
