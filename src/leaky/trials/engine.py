@@ -54,7 +54,8 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         with interrupts_held_back():
-            get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
+            if "_settle" in vars(self):  # or the processes are the caller's, for work of his own
+                get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
             self._left_behind.close()
             if self._cluster is not None:
                 self._cluster.close()

@@ -132,7 +132,9 @@ def gone(other: dict[str, str | int]) -> bool:
 def _place() -> str:
     """Return what names this machine, and on it the container: within it, process numbers say something."""
     with suppress(OSError):
-        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
+        # Machines may have one name, and outside of containers the same number for their processes' namespace.
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
     return socket.gethostname()
 
 
