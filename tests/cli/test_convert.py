@@ -11,6 +11,7 @@ import torch
 import leaky
 from leaky.checkup.loading import load_model
 from leaky.cli import main
+from leaky.cli.commands import convert_command
 
 NETWORK = """
 import torch
@@ -75,6 +76,12 @@ def test_writes_weights_with_their_slopes(net: Path, name: str, capsys: pytest.C
     leaky.load_weights(converted(), net / name)  # a warning, which is an error, if the slopes were others
     with pytest.warns(UserWarning, match="weights made for another negative slope than the network's: 0.1 where"):
         leaky.load_weights(load_model("net.py:network", trust=True), net / name)  # type: ignore[arg-type]
+
+
+def test_the_next_command_puts_nothing_in_the_place_of_what_it_reads() -> None:
+    for name in ("cured.pt", "cured.onnx", "net.py:network"):
+        command = convert_command(name, None, "d.npy", batch=None, untrained=False, trust=False).split()
+        assert command[command.index("-o") + 1] != name
 
 
 @pytest.mark.parametrize("name", ["cured.pt", "cured.safetensors"])

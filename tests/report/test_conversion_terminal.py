@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -40,6 +41,9 @@ def test_the_drift_and_what_is_not_finite() -> None:
         "the largest is the same one on 90.0 %." in text
     )
     assert "a nn.ReLU leaky_relu(0.1) b nn.ReLU leaky_relu(0.1) × 0.995" in text
+    assert "own size" not in text
+    far = replace(drift, mean=2.5)
+    assert "has to be trained on before it is used." in " ".join(shown(Conversion(None, (), drift=far)).split())
     document = Conversion(None, (), drift=drift).to_dict()
     assert document["drift"]["largest"] is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 
 def check_command(
@@ -17,7 +18,8 @@ def convert_command(
     model: str, network: str | None, data: str, *, batch: int | None, untrained: bool, trust: bool
 ) -> str:
     """Return the command that converts what was checked."""
-    output = "cured.onnx" if model.lower().endswith(".onnx") else "cured.pt"
+    stem = "cured-again" if Path(model).stem == "cured" else "cured"  # nothing is put in the place of what is read
+    output = stem + (".onnx" if model.lower().endswith(".onnx") else ".pt")
     words = ["convert", model, *_network(network), "-o", output, "--slope", "0.1", "--data", data]
     return written([*words, *_shared(batch, untrained, trust)])
 

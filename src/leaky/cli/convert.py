@@ -123,7 +123,7 @@ def convert(
         if result.changes and output is not None and not dry_run:
             of = network if network or graph else model
             again = check_command(str(output), of, data, batch=batch, untrained=untrained, trust=trust)
-            ending = _written(output, again, graph=graph)
+            ending = _written(output, again, (of or "").rpartition(":")[2], graph=graph)
         elif result.changes:
             ending = "Nothing was written (--dry-run)."
         else:
@@ -162,11 +162,11 @@ def _write(result: Conversion, output: Path, *, graph: bool) -> None:
         save_weights(result.model, output)
 
 
-def _written(output: Path, again: str, *, graph: bool) -> str:
+def _written(output: Path, again: str, factory: str, *, graph: bool) -> str:
     """Return what is said of what was written, and how to go on with it."""
     if graph:
         return f"Model: {output}\nTo check it:\n  {again}"
     return (
         f"Weights, with their slopes: {output}\nTo check the network with them, which is converted as it is read:\n"
-        f"  {again}\nIn Python: leaky.load_weights(network, {str(output)!r}, convert=True)"
+        f"  {again}\nIn Python: leaky.load_weights({factory}(), {str(output)!r}, convert=True)"
     )

@@ -6,12 +6,14 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from leaky.files import replacing
 
 if TYPE_CHECKING:
     from torch import nn
+
+Network = TypeVar("Network", bound="nn.Module")
 
 
 def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
@@ -57,9 +59,9 @@ def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
 
 
 def load_weights(
-    model: nn.Module, path: str | os.PathLike[str], *, convert: bool = False, max_memory: int | None = None
-) -> None:
-    """Copy the weights of a file into a network, each into the parameter or buffer of its name.
+    model: Network, path: str | os.PathLike[str], *, convert: bool = False, max_memory: int | None = None
+) -> Network:
+    """Copy the weights of a file into a network, each into the parameter or buffer of its name, and return the network.
 
     The file may come from anywhere: nothing in it is run. Unless asked, slopes are compared and not changed.
 
@@ -95,6 +97,7 @@ def load_weights(
     other_slopes = fill(unwrapped(model), weights, f"path: {str(file)!r}")
     if other_slopes:
         warnings.warn(f"{file}: {other_slopes}", SlopeWarning, stacklevel=2)
+    return model
 
 
 def _check_model(model: nn.Module) -> None:

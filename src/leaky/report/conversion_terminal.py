@@ -12,6 +12,11 @@ from leaky.report import words
 # Characters of the longest names of sites, and of what was written there.
 _NAME, _FORM = 28, 16
 
+_FAR = (
+    "They moved by more than their own size: this network has to be trained on before it is used. Start at slope 0 and raise "
+    "it (leaky.torch.SlopeSchedule), or stay with ReLU and revive the dead units (leaky.revive)."
+)
+
 
 def show_conversion(conversion: Conversion, console: Console) -> None:
     """Print what changed, what was left and why, how far the outputs moved, and what else there is to say."""
@@ -25,6 +30,9 @@ def show_conversion(conversion: Conversion, console: Console) -> None:
     for when, drift in (("", conversion.drift), ("after recalibrating BatchNorm, ", conversion.recalibrated)):
         if drift is not None:
             console.print(Text(f"Outputs {when}{_moved(drift)}"))
+    last = conversion.recalibrated or conversion.drift
+    if last is not None and last.mean > last.scale:
+        console.print(Text(_FAR, style="bold"))
     for note in conversion.notes:
         console.print(Text(words.plain(note), style="dim"))
 
