@@ -121,7 +121,7 @@ def test_json_is_one_document_and_all_else_is_on_standard_error(mine: Path, caps
     [
         (["--tolerance", "0"], "tolerance: 0.0; expected a number above 0"),
         (["--trials", "10"], "trials: 10; expected a whole number of at least 11, which the first round takes"),
-        (["--time", "0"], "seconds: 0.0; expected a number above 0"),
+        (["--time", "0"], "--time: 0; expected a number of minutes above 0"),
         (["--first-seed", "900000"], "first_seed: 900000; expected a whole number from 0 to 899,999"),
         (["--first-seed", "-1"], "first_seed: -1; expected a whole number from 0 to 899,999"),
         (["--jobs", "0"], "jobs: 0; expected at least 1"),

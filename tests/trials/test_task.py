@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from leaky import Task
 from leaky.trials import TaskError
@@ -54,6 +55,7 @@ X, Y = np.ones((8, 2)), np.arange(8) % 2
         ({"batch_size": 2.5}, "batch_size: 2.5; expected a whole number of at least 1"),
         ({"learning_rate": float("nan")}, "learning_rate: nan; expected a positive number"),
         ({"optimizer": "adma"}, "optimizer: 'adma' is unknown; expected one of adam, adamw, sgd or a function"),
+        ({"model": nn.Linear(4, 2)}, "model: a Linear; expected a function from an activation to a network"),
         ({"model": 3}, "model: 3 cannot be called; expected a function from an activation to a network"),
     ],
 )

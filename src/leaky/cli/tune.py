@@ -55,6 +55,8 @@ def tune(
     from leaky.trials import load_task
     from leaky.tuning import tune as run
 
+    if time is not None and not time > 0:
+        raise ValueError(f"--time: {time:g}; expected a number of minutes above 0")
     # Whatever a user's file prints must not end up in the result.
     with redirect_stdout(sys.stderr):
         loaded = load_task(task)

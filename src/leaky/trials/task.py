@@ -207,8 +207,9 @@ def _match(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def _check_recipe(task: Task) -> None:
-    if not callable(task.model):
-        raise TaskError(f"model: {task.model!r} cannot be called; expected a function from an activation to a network")
+    if not callable(task.model) or (hasattr(task.model, "state_dict") and not isinstance(task.model, type)):
+        what = f"{task.model!r} cannot be called" if not callable(task.model) else f"a {type(task.model).__name__}"
+        raise TaskError(f"model: {what}; expected a function from an activation to a network")
     if not isinstance(task.name, str) or not 0 < len(task.name) <= 100:
         raise TaskError(f"name: {task.name!r}; expected a text of at most 100 characters")
     if isinstance(task.optimizer, str) and task.optimizer not in _OPTIMIZERS:
