@@ -169,6 +169,7 @@ def test_a_line_each_on_the_terminal() -> None:
     assert [line.split()[0] for line in lines[1:7]] == [answer.id for answer in ANSWERS]
     assert lines[3].rstrip().endswith("… holds only when …")
     assert lines[4].rstrip().endswith("… does not hold here")
+    assert [line.split() for line in lines[-2:]] == [["holds", "only", "when"], ["S7", "it", "rains"]]
     assert not any("Water." in line for line in lines)  # six are too many to be told in full
 
 

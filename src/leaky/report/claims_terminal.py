@@ -31,6 +31,7 @@ def show_claims(claims: Claims, console: Console) -> None:
     console.print()
     console.print(Text(lead(claims), style="bold"))
     if len(claims.answers) > _FEW:
+        _show_conditions(claims, console)
         return
     for answer in claims.answers:
         console.print()
@@ -43,6 +44,13 @@ def show_claims(claims: Claims, console: Console) -> None:
             console.print(Text(words.plain(f"Probably so because: {answer.reason}")))
         if answer.table is not None:
             console.print(_table(answer.table.headings, answer.table.rows))
+
+
+def _show_conditions(claims: Claims, console: Console) -> None:
+    conditions = tuple((answer.id, answer.condition) for answer in claims.answers if answer.condition)
+    if conditions:
+        console.print()
+        console.print(_table(("holds", "only when"), conditions))
 
 
 def _short(verdict: str) -> str:
