@@ -194,7 +194,7 @@ print(_core.ISA, digest.hexdigest())
 
 
 def test_every_instruction_set_gives_the_same_bits() -> None:
-    sets = python("import leaky", LEAKY_ISA="?").stderr.partition("one of ")[2].partition(", got")[0].split(", ")
+    sets = python("import leaky; leaky.leaky_relu", LEAKY_ISA="?").stderr.partition("one of ")[2].partition(", got")[0].split(", ")
     results = dict(python(EVERYTHING, LEAKY_ISA=isa, LEAKY_NUM_THREADS="2").stdout.split() for isa in sets)
     assert "scalar" in results
     assert _core.ISA in results
@@ -202,7 +202,7 @@ def test_every_instruction_set_gives_the_same_bits() -> None:
 
 
 def test_an_unknown_instruction_set_is_an_error() -> None:
-    done = python("import leaky", LEAKY_ISA="avx1024")
+    done = python("import leaky; leaky.leaky_relu", LEAKY_ISA="avx1024")
     assert done.returncode == 1
     assert "\nImportError: LEAKY_ISA must be one of " in done.stderr
     assert done.stderr.endswith("scalar, got 'avx1024'\n")
@@ -234,7 +234,7 @@ def test_only_the_cores_that_this_process_may_use_count() -> None:
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "2x", "1.5"])
 def test_a_bad_number_of_threads_in_the_environment_is_an_error(number: str) -> None:
-    done = python("import leaky", LEAKY_NUM_THREADS=number)
+    done = python("import leaky; leaky.leaky_relu", LEAKY_NUM_THREADS=number)
     assert done.stderr.endswith(f"\nImportError: LEAKY_NUM_THREADS must be a whole number above 0, got '{number}'\n")
 
 

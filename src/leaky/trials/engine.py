@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -156,6 +157,7 @@ def _settle_in(parent: int, sent: Path) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    sys.path.append(str(Path.cwd()))  # for what the parent has from there and we do not find by its own path
     _task = cloudpickle.loads(sent.read_bytes())
 
 
