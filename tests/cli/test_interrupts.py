@@ -23,8 +23,8 @@ import leaky
 
 def reach(place):
     if place == "PLACE":
-        print("at", place, file=sys.stderr, flush=True)
-        try:
+        try:  # the interrupt may come as soon as this is read
+            print("at", place, file=sys.stderr, flush=True)
             long()
         finally:
             print("cleaning up", file=sys.stderr, flush=True)
