@@ -6,14 +6,12 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from leaky.files import replacing
 
 if TYPE_CHECKING:
     from torch import nn
-
-Network = TypeVar("Network", bound="nn.Module")
 
 
 def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
@@ -59,8 +57,8 @@ def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
 
 
 def load_weights(
-    model: Network, path: str | os.PathLike[str], *, convert: bool = False, max_memory: int | None = None
-) -> Network:
+    model: nn.Module, path: str | os.PathLike[str], *, convert: bool = False, max_memory: int | None = None
+) -> nn.Module:
     """Copy the weights of a file into a network, each into the parameter or buffer of its name, and return the network.
 
     The file may come from anywhere: nothing in it is run. Unless asked, slopes are compared and not changed.
