@@ -194,7 +194,12 @@ print(_core.ISA, digest.hexdigest())
 
 
 def test_every_instruction_set_gives_the_same_bits() -> None:
-    sets = python("import leaky; leaky.leaky_relu", LEAKY_ISA="?").stderr.partition("one of ")[2].partition(", got")[0].split(", ")
+    sets = (
+        python("import leaky; leaky.leaky_relu", LEAKY_ISA="?")
+        .stderr.partition("one of ")[2]
+        .partition(", got")[0]
+        .split(", ")
+    )
     results = dict(python(EVERYTHING, LEAKY_ISA=isa, LEAKY_NUM_THREADS="2").stdout.split() for isa in sets)
     assert "scalar" in results
     assert _core.ISA in results
