@@ -146,6 +146,7 @@ def test_a_process_that_ends_while_it_is_looked_at_is_gone(monkeypatch: pytest.M
     def ended(*_: object, **__: object) -> str:
         raise ProcessLookupError(3, "No such process")
 
+    monkeypatch.setattr(leases, "_place", lambda: other["place"])
     monkeypatch.setattr(Path, "read_text", ended)
     assert leases.gone(other)
 
