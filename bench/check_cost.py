@@ -59,7 +59,6 @@ def dense(samples: int) -> tuple[nn.Module, list[Tensor]]:
 
 
 NETWORKS: dict[str, Callable[[], tuple[nn.Module, list[Tensor]]]] = {
-    # A check costs some 20 ms however much data there is, which tells where there are few.
     **{f"ResNet-18, {images} images": functools.partial(resnet18, images) for images in (48, 192)},
     # 1,024 is what a check takes of an array whose samples are so small, if nobody says otherwise.
     **{f"dense, 8 x 256, by {samples}": functools.partial(dense, samples) for samples in (64, 512, 1024)},
