@@ -80,11 +80,13 @@ def test_a_leaky_unit_that_is_never_active_is_a_remark(
 ) -> None:
     x = np.stack([columns["alive"], columns["dead"]], axis=1)
     (finding,) = checked(see("act", x, "leaky_relu")).findings
-    assert (finding.code, finding.severity, finding.units) == ("L003", "remark", (1,))
-    assert "they still learn" in finding.text
+    assert (finding.code, finding.severity, finding.units) == ("L013", "remark", (1,))
+    assert "it still learns" in finding.remedy
+    (finding,) = checked(see("act", x, "leaky_relu"), trained=False).findings
+    assert finding.code == "L013"  # nor is it dead at birth
     # A slope of exactly 0 passes nothing: of a PReLU, unit by unit.
     check = checked(see("act", np.stack([columns["dead"]] * 2, axis=1), "leaky_relu", slope=(0.0, 0.25)))
-    assert [f.severity for f in check.findings] == ["problem"]
+    assert [(f.code, f.units) for f in check.findings] == [("L003", (0,)), ("L013", (1,))]
     assert check.sites["act"].dead.tolist() == [True, False]
 
 

@@ -3,7 +3,7 @@
 from leaky.checkup.rules.activity import AlwaysOn, Dormant, RarelyActive, Saturated
 from leaky.checkup.rules.depth import ExplodingActivations, ExplodingGradient, NotFinite, VanishingGradient
 from leaky.checkup.rules.rule import Rule
-from leaky.checkup.rules.silence import Dead, DeadAtBirth, DeadLayer, ProvedDead
+from leaky.checkup.rules.silence import Dead, DeadAtBirth, DeadLayer, ProvedDead, SilentLeak
 
 __all__ = ["RULES", "Rule"]
 
@@ -12,6 +12,7 @@ RULES: tuple[Rule, ...] = (
     ProvedDead(),
     Dead(),
     DeadAtBirth(),
+    SilentLeak(),
     RarelyActive(),
     Dormant(),
     AlwaysOn(),

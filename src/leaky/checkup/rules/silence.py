@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from leaky.checkup import causes
-from leaky.checkup.finding import Finding
+from leaky.checkup.finding import Finding, Severity
 from leaky.checkup.rules.rule import SiteRule, doubt, some_of
 from leaky.checkup.seen import Bools, Seen
 from leaky.wording import counted, share, span
@@ -18,21 +18,20 @@ if TYPE_CHECKING:
 class Silence(SiteRule):
     """What the rules about silent units share."""
 
+    severity: ClassVar[Severity] = "problem"
+
     def silence(self, seen: Seen, check: Check, units: Bools) -> Iterator[Finding]:
         """Yield the finding on units that were silent on all samples, and not proved to be for ever."""
         if not units.any():
             return
-        stuck = units & ~seen.learns
         samples = counted(seen.evidence.samples, "sample")
         were, it = ("was", "it") if units.sum() == 1 else ("were", "each")
         text = (
             f"{some_of(units).capitalize()} {were} active on none of the {samples}; at 95 % confidence {it} is active on "
             f"at most {share(seen.bound)} of inputs like them."
         )
-        if not stuck.any():
-            text += " Below 0 they have a slope, so they still learn; on these samples they are linear."
         yield self.finding(
-            "problem" if stuck.any() else "remark",
+            self.severity,
             text + doubt(seen),
             seen,
             units,
@@ -53,8 +52,7 @@ class Dead(Silence):
 
     def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
         if check.trained and not is_dead_layer(seen):
-            silent = seen.silent if seen.proved is None else seen.silent & ~seen.proved
-            yield from self.silence(seen, check, silent)
+            yield from self.silence(seen, check, seen.unproved)
 
 
 class DeadAtBirth(Silence):
@@ -69,8 +67,21 @@ class DeadAtBirth(Silence):
 
     def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
         if not check.trained and not is_dead_layer(seen):
-            silent = seen.silent if seen.proved is None else seen.silent & ~seen.proved
-            yield from self.silence(seen, check, silent)
+            yield from self.silence(seen, check, seen.unproved)
+
+
+class SilentLeak(Silence):
+    """A unit with a slope below 0 was active on no sample.
+
+    That is no harm by itself: it still learns, by its slope's share of the gradient. On these samples it is linear; if
+    many units are, the network is less than it could be: look for biases that are too low, and normalise the inputs.
+    """
+
+    code, title, severity = "L013", "silent units that leak", "remark"
+
+    def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
+        silent = seen.silent & seen.learns
+        yield from self.silence(seen, check, silent if seen.proved is None else silent & ~seen.proved)
 
 
 class ProvedDead(SiteRule):
