@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from leaky.claims.answer import Answer, Plot, Series
-from leaky.claims.contest import by_key, gains, having, mean, rule
+from leaky.claims.contest import by_key, gains, having, rule
 from leaky.claims.experiment import Experiment, Lab, Measured
 from leaky.claims.gan import BATCH, ENOUGH, LOOKS, NOISE, PLACES, SAMPLES, STEPS, TARGETS, train
+from leaky.claims.means import mean
 from leaky.claims.pieces import gathered
 from leaky.claims.statement import Published, Statement
 from leaky.comparison.verdict import judge_all
@@ -100,7 +101,7 @@ def judge(measured: Measured) -> Answer:
         "S15",
         ruling,
         sentence,
-        condition=listing(won).replace(" and ", " or ") if ruling == "holds only when" else "",
+        condition=listing(won, "or") if ruling == "holds only when" else "",
         reason="" if ruling == "holds" else _REASON,
         numbers={
             **{f"{target}, {arm}: modes gained": v.difference for (target, arm), v in verdicts.items()},

@@ -73,9 +73,3 @@ def gains(verdicts: Verdicts) -> str:
     for (task, arm), verdict in verdicts.items():
         arms.setdefault(arm, []).append(f"{difference(verdict.difference, 'r2')} on {task}")
     return "; ".join(f"{arm}: {', '.join(several)}" for arm, several in arms.items())
-
-
-def mean(values: Sequence[float | None]) -> float | None:
-    """Return the mean over the trainings that did not diverge; ``None`` if all did."""
-    finite = [value for value in values if value is not None]
-    return sum(finite) / len(finite) if finite else None

@@ -7,8 +7,9 @@ import numpy as np
 from leaky.checkup.birth import at_birth, born_dead_bound
 from leaky.claims.answer import Answer, Plot, Series
 from leaky.claims.answer import Verdict as Ruling
-from leaky.claims.contest import SEEDS, USUAL, Verdicts, by_key, gains, mean, scores
+from leaky.claims.contest import SEEDS, USUAL, Verdicts, by_key, gains, scores
 from leaky.claims.experiment import Experiment, Lab, Measured
+from leaky.claims.means import mean
 from leaky.claims.statement import Published, Statement
 from leaky.comparison.result import Word
 from leaky.comparison.verdict import judge_all
@@ -92,9 +93,7 @@ def judge(measured: Measured) -> Answer:
         "S14",
         answer,
         sentence,
-        condition=f"deep means {listing(depths).replace(' and ', ' or ')} layers"
-        if answer == "holds only when"
-        else "",
+        condition=f"deep means {listing(depths, 'or')} layers" if answer == "holds only when" else "",
         reason="" if answer == "holds" else _REASON,
         numbers={
             **{f"{_called(task)}, {arm}: gain": v.difference for (task, arm), v in verdicts.items()},

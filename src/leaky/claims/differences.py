@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import torch
 from torch.nn import functional
 
@@ -9,6 +11,7 @@ from leaky import torch as leaky_torch
 from leaky.benchmark import bench
 from leaky.claims.answer import Answer, Plot, Series, Table
 from leaky.claims.experiment import Experiment, Lab, Measured, repeatable
+from leaky.claims.means import mean
 from leaky.claims.sparsity import kept_bytes
 from leaky.claims.statement import Statement
 from leaky.comparison.verdict import judge as compared
@@ -37,8 +40,8 @@ def measure(lab: Lab) -> Measured:
     timing = bench([_SIZE], seconds=0.3).timing("forward and backward", "PyTorch relu", _SIZE)
     return {
         "accuracy": {arm: [t.score for t in arms[arm]] for arm in _ARMS},
-        "silent": {arm: _mean([sum(t.epochs[-1].dead) / sum(t.units) for t in arms[arm]]) for arm in _ARMS},
-        "zeros": {arm: _mean([sum(t.epochs[-1].zeros) / len(t.sites) for t in arms[arm]]) for arm in _ARMS},
+        "silent": {arm: fmean([sum(t.epochs[-1].dead) / sum(t.units) for t in arms[arm]]) for arm in _ARMS},
+        "zeros": {arm: fmean([sum(t.epochs[-1].zeros) / len(t.sites) for t in arms[arm]]) for arm in _ARMS},
         "kept": {
             _RELU: kept_bytes(functional.relu) / (1 << 22),
             _LEAKY: kept_bytes(leaky_torch.leaky_relu) / (1 << 22),
@@ -47,14 +50,10 @@ def measure(lab: Lab) -> Measured:
     }
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
 def judge(measured: Measured) -> Answer:
     """Return the table."""
     accuracy, silent, zeros, kept = (measured[name] for name in ("accuracy", "silent", "zeros", "kept"))
-    means = {arm: _mean([v for v in accuracy[arm] if v is not None] or [0.0]) for arm in _ARMS}
+    means = {arm: mean(accuracy[arm]) or 0.0 for arm in _ARMS}
     (verdict,) = compared(accuracy, _RELU)
     points = torch.tensor([2.0, -2.0]).double().numpy()
     (up, down), (above, below) = leaky_relu(points, 0.01), leaky_relu_derivative(points, 0.01)

@@ -18,12 +18,12 @@ from leaky.claims.contest import (
     gains,
     grouped,
     having,
-    mean,
     rule,
     scores,
     trainings,
 )
 from leaky.claims.experiment import Experiment, Lab, Measured
+from leaky.claims.means import mean
 from leaky.claims.statement import Published, Statement
 from leaky.comparison.verdict import judge_all
 from leaky.trials import load_task

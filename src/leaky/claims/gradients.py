@@ -11,6 +11,7 @@ from torch.nn import functional
 from leaky.activation import Activation
 from leaky.claims.answer import Answer, Plot, Series
 from leaky.claims.experiment import Experiment, Lab, Measured, repeatable
+from leaky.claims.means import geometric_mean
 from leaky.claims.statement import Published, Statement
 from leaky.trials import load_task
 from leaky.wording import listing, number
@@ -69,8 +70,8 @@ def measure(lab: Lab) -> Measured:
     for i, arm in enumerate(_ARMS):
         for init in _INITS:
             pairs = [[_gradients(arm, init, depth, seed, x, y) for seed in range(_SEEDS)] for depth in _DEPTHS]
-            ratios[f"{init}: {arm}"] = [_mean([first / last for first, last in runs]) for runs in pairs]
-            norms[f"{init}: {arm}"] = [_mean([first for first, _ in runs]) for runs in pairs]
+            ratios[f"{init}: {arm}"] = [geometric_mean([first / last for first, last in runs]) for runs in pairs]
+            norms[f"{init}: {arm}"] = [geometric_mean([first for first, _ in runs]) for runs in pairs]
         lab.report((i + 1) / len(_ARMS))
     return {"ratios": ratios, "norms": norms, "derivatives": {arm: _derivatives(arm) for arm in _ARMS}}
 
@@ -92,12 +93,6 @@ def _gradients(arm: str, init: str, depth: int, seed: int, x: Tensor, y: Tensor)
     assert first is not None
     assert last is not None
     return first.norm().item(), max(last.norm().item(), torch.finfo(torch.float32).tiny)
-
-
-def _mean(ratios: list[float]) -> float:
-    """Return the geometric mean; what is 0 or not finite counts as the smallest number of float32."""
-    tiny = torch.finfo(torch.float32).tiny
-    return math.exp(sum(math.log(max(r, tiny) if math.isfinite(r) else tiny) for r in ratios) / len(ratios))
 
 
 def _derivatives(arm: str) -> list[float]:

@@ -10,6 +10,7 @@ from torch import nn
 from leaky.activation import Activation
 from leaky.claims.answer import Answer, Plot, Series
 from leaky.claims.experiment import Experiment, Lab, Measured, repeatable
+from leaky.claims.means import geometric_mean
 from leaky.claims.statement import Published, Statement
 from leaky.wording import listing, number
 
@@ -66,7 +67,7 @@ def measure(lab: Lab) -> Measured:
     for i, way in enumerate(_WAYS):
         for arm in _ARMS:
             runs = [_sizes(arm, way, seed) for seed in range(_SEEDS)]
-            growth[f"{way}: {arm}"] = [_mean(layer) for layer in zip(*runs, strict=True)]
+            growth[f"{way}: {arm}"] = [geometric_mean(layer) for layer in zip(*runs, strict=True)]
         lab.report((i + 1) / (len(_WAYS) + 1))
     return {"growth": growth, "inputs": {arm: [_output(arm, scale) for scale in _SCALES] for arm in _ARMS}}
 
@@ -92,12 +93,6 @@ def _weight(way: str, activation: Activation) -> torch.Tensor:
         return nn.Linear(_WIDTH, _WIDTH, bias=False).weight
     gain = {"Glorot": 1.0, "He": activation.gain}.get(way, 2 * activation.gain)
     return torch.randn(_WIDTH, _WIDTH) * (gain / math.sqrt(_WIDTH))
-
-
-def _mean(values: tuple[float, ...]) -> float:
-    """Return the geometric mean, at least the smallest number of float32."""
-    tiny = torch.finfo(torch.float32).tiny
-    return math.exp(sum(math.log(max(value, tiny)) for value in values) / len(values))
 
 
 def _output(arm: str, scale: float) -> float:

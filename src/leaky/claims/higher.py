@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from leaky.claims.answer import Answer, Plot, Series
-from leaky.claims.contest import LEAKS, RECIPE, SLOPES, TASKS, USUAL, by_key, having, mean, rule, scores, trainings
+from leaky.claims.contest import LEAKS, RECIPE, SLOPES, TASKS, USUAL, by_key, having, rule, scores, trainings
 from leaky.claims.experiment import Experiment, Lab, Measured
+from leaky.claims.means import mean
 from leaky.claims.statement import Published, Statement
 from leaky.comparison.verdict import judge_all
 from leaky.wording import difference, listing
@@ -67,7 +68,7 @@ def judge(measured: Measured) -> Answer:
         "S12",
         ruling,
         sentence,
-        condition=f"the task is {_either(up)}" if ruling == "holds only when" else "",
+        condition=f"the task is {listing(up, 'or')}" if ruling == "holds only when" else "",
         reason="" if ruling == "holds" else _REASON,
         numbers={
             **{f"{task}: rise per factor of ten": v.difference for (task, _), v in verdicts.items()},
@@ -93,10 +94,6 @@ def rise(values: Sequence[float | None]) -> float | None:
 def _best(arms: dict[str, list[float | None]]) -> float:
     means = {slope: mean(values) for slope, values in zip(SLOPES, arms.values(), strict=True)}
     return max((m, slope) for slope, m in means.items() if m is not None)[1]
-
-
-def _either(names: list[str]) -> str:
-    return listing(names).replace(" and ", " or ")
 
 
 def _plot(by_task: dict[str, dict[str, list[float | None]]], best: dict[str, float]) -> Plot:

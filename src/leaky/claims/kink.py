@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
@@ -134,19 +135,19 @@ def judge(measured: Measured) -> Answer:
     ]
     works = _works(accuracy)
     told = [
-        f"{share(_mean(rises[f'{_LEAKY}, rate {r:g}']))} against {share(_mean(rises[f'{_SMOOTH}, rate {r:g}']))} at rate {r:g}"
+        f"{share(fmean(rises[f'{_LEAKY}, rate {r:g}']))} against {share(fmean(rises[f'{_SMOOTH}, rate {r:g}']))} at rate {r:g}"
         for r in _RATES
     ]
     scores = [
-        f"{share(_mean(accuracy[f'{_LEAKY}, rate {r:g}']))} against {share(_mean(accuracy[f'{_SMOOTH}, rate {r:g}']))}"
+        f"{share(fmean(accuracy[f'{_LEAKY}, rate {r:g}']))} against {share(fmean(accuracy[f'{_SMOOTH}, rate {r:g}']))}"
         for r in _RATES
     ]
     sentence = (
         f"The loss rises after so many of the steps, Leaky ReLU against its smooth twin: {listing(told)}. It works "
         f"{'well' if works else 'worse'}: the accuracy is {listing(scores)}. Of the inputs {share(measured['at_zero'])} are exactly 0."
     )
-    numbers: dict[str, float | None] = {f"steps that rise, {key}": _mean(v) for key, v in rises.items()}
-    numbers |= {f"accuracy, {key}": _mean(v) for key, v in accuracy.items()} | {"inputs at 0": measured["at_zero"]}
+    numbers: dict[str, float | None] = {f"steps that rise, {key}": fmean(v) for key, v in rises.items()}
+    numbers |= {f"accuracy, {key}": fmean(v) for key, v in accuracy.items()} | {"inputs at 0": measured["at_zero"]}
     plots = (_plot(rises), *(_losses(measured, rate) for rate in (_RATES[0], _RATES[-1])))
     reason = (
         "The gradient jumps where a unit switches, but each sample switches each unit at another place, and the loss is a mean over "
@@ -172,10 +173,6 @@ def _works(accuracy: Measured) -> bool:
     return all(verdict.word != "worse" for verdict in compared(scores, "none"))
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
 def _plot(rises: Measured) -> Plot:
     series = []
     for name in _FUNCTIONS:
@@ -184,7 +181,7 @@ def _plot(rises: Measured) -> Plot:
             Series(
                 name,
                 tuple(f"rate {rate:g}" for rate in _RATES),
-                tuple(100 * _mean(each) for each in found),
+                tuple(100 * fmean(each) for each in found),
                 tuple(100 * min(each) for each in found),
                 tuple(100 * max(each) for each in found),
                 kind="bars",

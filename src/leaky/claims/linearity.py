@@ -10,6 +10,7 @@ from torch import Tensor
 from leaky.activation import Activation
 from leaky.claims.answer import Answer, Plot, Series
 from leaky.claims.experiment import Experiment, Lab, Measured, repeatable
+from leaky.claims.means import mean
 from leaky.claims.statement import Published, Statement
 from leaky.comparison.verdict import judge as compared
 from leaky.wording import listing, number, score
@@ -101,7 +102,7 @@ def judge(measured: Measured) -> Answer:
         if not error <= _LOST
     }
     means = {
-        task: [f"{score(_mean(scores[arm]), 'accuracy')} ({arm})" for arm in _ARMS]
+        task: [f"{score(mean(scores[arm]), 'accuracy')} ({arm})" for arm in _ARMS]
         for task, scores in measured["scores"].items()
     }
     sentence = (
@@ -110,7 +111,7 @@ def judge(measured: Measured) -> Answer:
         f"{number(measured['errors']['0'][0])}."
     )
     numbers: dict[str, float | None] = {
-        f"accuracy, {task}, {arm}": _mean(values)
+        f"accuracy, {task}, {arm}": mean(values)
         for task, scores in measured["scores"].items()
         for arm, values in scores.items()
     }
@@ -134,17 +135,12 @@ def judge(measured: Measured) -> Answer:
 
 
 def _condition(harmed: list[str], beyond: dict[float, int]) -> str:
-    tasks = f"the task is {' or '.join(harmed)}, of the three (linearity)" if harmed else "linearity is left out"
+    tasks = f"the task is {listing(harmed, 'or')}, of the three (linearity)" if harmed else "linearity is left out"
     layers = listing([f"{depth} layers at slope {slope:g}" for slope, depth in beyond.items()])
     depths = (
         f"the network has at least {layers} (information)" if layers else "information is left out, which is not lost"
     )
     return f"{tasks}; and {depths}"
-
-
-def _mean(values: list[float | None]) -> float | None:
-    finished = [value for value in values if value is not None]
-    return sum(finished) / len(finished) if finished else None
 
 
 def _accuracies(measured: Measured) -> Plot:

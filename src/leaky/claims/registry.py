@@ -2,53 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from importlib import import_module
 
-from leaky.claims import (
-    adversaries,
-    converting,
-    cost,
-    definitions,
-    depth,
-    differences,
-    dying,
-    fixed,
-    gradients,
-    growth,
-    higher,
-    kink,
-    linearity,
-    rivals,
-    silence,
-    sparsity,
-    training,
-)
 from leaky.claims.experiment import Experiment
 
 _MODULES = (
-    adversaries,
-    converting,
-    cost,
-    definitions,
-    depth,
-    differences,
-    dying,
-    fixed,
-    gradients,
-    growth,
-    higher,
-    kink,
-    linearity,
-    rivals,
-    silence,
-    sparsity,
-    training,
+    "adversaries",
+    "converting",
+    "cost",
+    "definitions",
+    "depth",
+    "differences",
+    "dying",
+    "fixed",
+    "gradients",
+    "growth",
+    "higher",
+    "kink",
+    "linearity",
+    "rivals",
+    "silence",
+    "sparsity",
+    "training",
 )
+
+
+def _experiments() -> Iterator[Experiment]:
+    for name in _MODULES:
+        yield from import_module(f"leaky.claims.{name}").EXPERIMENTS
+
 
 #: by statement, in the order of the statements
 EXPERIMENTS: dict[str, Experiment] = {
-    experiment.id: experiment
-    for experiment in sorted((e for module in _MODULES for e in module.EXPERIMENTS), key=lambda e: int(e.id[1:]))
+    experiment.id: experiment for experiment in sorted(_experiments(), key=lambda experiment: int(experiment.id[1:]))
 }
 
 

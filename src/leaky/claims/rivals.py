@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from statistics import stdev
 
 from leaky.claims.answer import Answer, Plot, Series, Table
-from leaky.claims.contest import RECIPE, TASKS, USUAL, Verdicts, by_key, grouped, having, mean, rule, scores, trainings
+from leaky.claims.contest import RECIPE, TASKS, USUAL, Verdicts, by_key, grouped, having, rule, scores, trainings
 from leaky.claims.experiment import Experiment, Lab, Measured
+from leaky.claims.means import mean
 from leaky.claims.statement import Published, Statement
 from leaky.comparison.verdict import judge_all
 from leaky.wording import NOTHING, counted, difference
