@@ -90,6 +90,10 @@ class TestGradients:
             "holds only when",
             "the weights are drawn by He's rule",
         )
+        vanishing = {"Glorot_leaky_relu(0.01)": 1e-3, "He_leaky_relu(0.01)": 1e-3}
+        assert told(gradients.judge(self.measured(**vanishing)))[1] == (
+            "leaky_relu(0.01) is not drawn by Glorot or He's rule, with which its gradients vanish"
+        )
         assert told(gradients.judge(self.measured(tanh=1.0)))[1].startswith("tanh is left out")
         assert "tanh is not drawn by He's rule" in told(gradients.judge(self.measured(He_tanh=1.0)))[1]
 
@@ -202,13 +206,12 @@ class TestLinearity:
         better = dict.fromkeys(linearity._TASKS, -0.05)
         verdict, condition = told(linearity.judge(self.measured(better | {"mnist1d": 0.05})))
         assert verdict == "holds only when"
-        assert (
-            condition == "the task is mnist1d, of the three (linearity); and information is left out, which is not lost"
-        )
-        deep = {"0.01": [1e-6, 1e-6, 1e-6, 0.02, 0.5]}
-        assert told(linearity.judge(self.measured(better, deep)))[1] == (
-            "linearity is left out; and the network has at least 8 layers at slope 0.01 (information)"
-        )
+        assert condition == "linearity is meant, and the task is mnist1d, of the three"
+        assert told(linearity.judge(self.measured(better, {"0.01": [0.02] * 5})))[1] == "information is meant"
+
+    def test_rounding_is_no_loss(self) -> None:
+        better, deep = dict.fromkeys(linearity._TASKS, -0.05), {"0.01": [1e-6, 1e-6, 1e-6, 0.02, 0.5]}
+        assert told(linearity.judge(self.measured(better, deep)))[0] == "does not hold here"
 
 
 class TestConverting:

@@ -77,7 +77,7 @@ class Experiment:
         return self.statement.id
 
     def fingerprint(self) -> str:
-        """Return a digest of all that the measurement depends on: its recipe, its source, versions and machine."""
+        """Return a digest of its recipe, of the module that makes it, of versions and machine."""
         source = inspect.getsource(sys.modules[self.measure.__module__])
         parts = f"{self.statement.recipe}\n{source}\n{environment()!r}"
         return hashlib.sha256(parts.encode()).hexdigest()[:16]

@@ -123,11 +123,12 @@ def judge(measured: Measured) -> Answer:
     }
     numbers |= {f"smallest derivative, {arm}": value for arm, value in smallest.items()}
     plots = (*(_through_depth(measured, init) for init in _INITS), _saturation(measured))
-    kept = [init for init in _INITS if not any(vanished[init, arm] for arm in _NEW)]
+    kept = [init for init in _INITS if not vanished[init, "relu"]]
+    leaking = [key for key in vanished if key[1] in _NEW and key[1] != "relu" and vanished[key]]
     cured = [arm for arm in _OLD if all(vanished[init, arm] for init in _INITS)]
     if saturates or not kept or not any(vanished[init, "sigmoid"] for init in _INITS):
         return Answer("S9", "does not hold here", sentence, numbers=numbers, plots=plots)
-    if len(kept) == len(_INITS) and len(cured) == len(_OLD):
+    if len(kept) == len(_INITS) and len(cured) == len(_OLD) and not leaking:
         return Answer("S9", "holds", sentence, numbers=numbers, plots=plots)
     return Answer(
         "S9",
@@ -154,6 +155,10 @@ def _condition(kept: list[str], vanished: dict[tuple[str, str], bool]) -> str:
             parts.append(f"{arm} is left out, whose gradients do not vanish with either rule")
         elif spared:
             parts.append(f"{arm} is not drawn by {spared[0]}'s rule, with which its gradients do not vanish")
+    for arm in _NEW[1:]:
+        gone = [init for init in kept if vanished[init, arm]]
+        if gone:
+            parts.append(f"{arm} is not drawn by {listing(gone, 'or')}'s rule, with which its gradients vanish")
     return ", and ".join(parts)
 
 

@@ -35,7 +35,8 @@ def run(
             statement in work.
 
     Returns:
-        The statements and their answers. The same call gives the same verdicts.
+        The statements and their answers. The same call gives the same verdicts, but for S16 and S17, which are judged by
+        times too.
 
     Raises:
         TaskError: a :class:`ValueError`; the study cannot be used, or a training failed.
