@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from leaky.cli import options
 from leaky.cli.at_birth import show_at_birth
 from leaky.cli.commands import convert_command, written
 from leaky.cli.output import ResultConsole, check_output, messages, progress_bar
@@ -52,7 +53,7 @@ def check(
         int | None, typer.Option(help="Build the network so many times instead, and say how often it is born dead.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Report to write (.html).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+    as_json: options.AsJson = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run the named files although they are not on the import path.")
     ] = False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from leaky.cli import options
+from leaky.cli.commands import written
 from leaky.cli.output import ResultConsole, check_output, say_what_is_kept, study_place, work_bar
 
 
@@ -19,15 +20,12 @@ def claims(
     statements: Annotated[
         list[str] | None, typer.Argument(help="Which, such as S7 S12. (default: all)", metavar="[S7 …]")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(help="Trainings at a time. (default: one per core)")] = None,
-    study: Annotated[
-        str | None,
-        typer.Option(help="SQLite file or postgresql://… that keeps what is finished. (default: beside the report)"),
-    ] = None,
+    jobs: options.Jobs = None,
+    study: options.Study = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Report (.html).", show_default=True)] = Path(
         "leaky-claims.html"
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+    as_json: options.AsJson = False,
 ) -> int:
     """Put what is said of Leaky ReLU to the test, statement by statement."""
     from leaky.claims import run
@@ -41,9 +39,7 @@ def claims(
     say_what_is_kept(place)
     with redirect_stdout(sys.stderr), work_bar() as progress:
         found = run(statements or None, study=place, jobs=jobs, progress=progress)
-    # A file's name may hold bytes that are no text.
-    command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
-    write_report(found, output, command=command)
+    write_report(found, output, command=written(context.obj))
     if as_json:
         print(json.dumps(found.to_dict(), allow_nan=False))
     show_claims(found, ResultConsole(stderr=as_json, highlight=False))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -12,15 +11,14 @@ from typing import Annotated
 
 import typer
 
+from leaky.cli import options
+from leaky.cli.commands import written
 from leaky.cli.output import ResultConsole, check_output, messages, progress_bar, say_what_is_kept, study_place
 
 
 def compare(
     context: typer.Context,
-    task: Annotated[
-        str,
-        typer.Option(help="digits, digits-shallow, mnist1d, mnist, deep, or a file of yours as mine.py:task."),
-    ] = "digits",
+    task: options.Task = "digits",
     activation: Annotated[
         list[str] | None,
         typer.Option(
@@ -30,19 +28,11 @@ def compare(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Trials (trainings) of each activation.")] = 10,
     baseline: Annotated[str, typer.Option(help="What the others are held against.")] = "relu",
-    epochs: Annotated[int | None, typer.Option(help="Instead of the task's own number.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Trials at a time. (default: one per core)")] = None,
-    study: Annotated[
-        str | None,
-        typer.Option(help="SQLite file or postgresql://… that keeps finished trials. (default: beside the report)"),
-    ] = None,
-    engine: Annotated[str, typer.Option(help="Where to train: loky (this machine) or dask://HOST:PORT.")] = "loky",
-    cohort: Annotated[
-        bool | None,
-        typer.Option(
-            help="Train small networks several at a time. (default: where that is faster and changes no number)"
-        ),
-    ] = None,
+    epochs: options.Epochs = None,
+    jobs: options.Jobs = None,
+    study: options.Study = None,
+    engine: options.Engine = "loky",
+    cohort: options.Cohort = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -51,7 +41,7 @@ def compare(
             help="Report (.html) or its summary picture (.svg, .png, .pdf). (default: leaky-TASK.html)",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+    as_json: options.AsJson = False,
 ) -> int:
     """Train one network with several activations, and say which is better than ReLU, or that none is."""
     from leaky.comparison import compare as run
@@ -80,9 +70,7 @@ def compare(
             study=place,
             progress=progress,
         )
-    # A file's name may hold bytes that are no text.
-    command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
-    write_report(comparison, output, command=command)
+    write_report(comparison, output, command=written(context.obj))
     if as_json:
         print(json.dumps(comparison.to_dict(), allow_nan=False))
     show(comparison, ResultConsole(stderr=as_json, highlight=False))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leaky.cli import options
 from leaky.cli.commands import check_command
 from leaky.cli.output import ResultConsole, check_output, messages, progress_bar
 from leaky.wording import counted
@@ -68,7 +69,7 @@ def convert(
         bool, typer.Option("--recalibrate", help="Take BatchNorm's statistics anew over the data.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and write nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+    as_json: options.AsJson = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run the named files although they are not on the import path.")
     ] = False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -12,15 +11,14 @@ from typing import Annotated
 
 import typer
 
+from leaky.cli import options
+from leaky.cli.commands import written
 from leaky.cli.output import ResultConsole, check_output, messages, progress_bar, say_what_is_kept, study_place
 
 
 def tune(
     context: typer.Context,
-    task: Annotated[
-        str,
-        typer.Option(help="digits, digits-shallow, mnist1d, mnist, deep, or a file of yours as mine.py:task."),
-    ] = "digits",
+    task: options.Task = "digits",
     tolerance: Annotated[
         float, typer.Option(help="Stop when the slope found loses at most so much against the best (0.01: a point).")
     ] = 0.01,
@@ -31,23 +29,15 @@ def tune(
     ] = True,
     per_layer: Annotated[bool, typer.Option("--per-layer", help="Then try a slope for each site, too.")] = False,
     first_seed: Annotated[int, typer.Option(help="Of the search's trainings: another one repeats it on others.")] = 0,
-    epochs: Annotated[int | None, typer.Option(help="Instead of the task's own number.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Trainings at a time. (default: one per core)")] = None,
-    study: Annotated[
-        str | None,
-        typer.Option(help="SQLite file or postgresql://… that keeps finished trials. (default: beside the report)"),
-    ] = None,
-    engine: Annotated[str, typer.Option(help="Where to train: loky (this machine) or dask://HOST:PORT.")] = "loky",
-    cohort: Annotated[
-        bool | None,
-        typer.Option(
-            help="Train small networks several at a time. (default: where that is faster and changes no number)"
-        ),
-    ] = None,
+    epochs: options.Epochs = None,
+    jobs: options.Jobs = None,
+    study: options.Study = None,
+    engine: options.Engine = "loky",
+    cohort: options.Cohort = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Report (.html). (default: leaky-tune-TASK.html)")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+    as_json: options.AsJson = False,
 ) -> int:
     """Find the slope that suits a network, with an interval, by the fewest trainings that can tell."""
     from leaky.report import write_report
@@ -81,9 +71,7 @@ def tune(
             study=place,
             progress=progress,
         )
-    # A file's name may hold bytes that are no text.
-    command = shlex.join(["leaky", *context.obj]).encode(errors="backslashreplace").decode()
-    write_report(tuning, output, command=command)
+    write_report(tuning, output, command=written(context.obj))
     if as_json:
         print(json.dumps(tuning.to_dict(), allow_nan=False))
     show_tuning(tuning, ResultConsole(stderr=as_json, highlight=False))
