@@ -18,7 +18,7 @@ ORDER = [
     {"_core", "definition", "files", "flat", "stopping", "user_code", "wording"},
     {"function", "exact_sum"},
     {"evidence"},
-    {"torch", "jax", "keras", "onnx"},
+    {"torch", "jax", "onnx"},
     {"activation", "benchmark"},
     {"checkup"},
     {"conversion"},
@@ -52,7 +52,6 @@ BARE = {
 FRAMEWORKS = {
     "torch": {"torch", "checkup", "conversion", "trials", "claims"},
     "jax": {"jax"},
-    "keras": {"keras"},
     "onnx": {"onnx"},
     "onnx_ir": {"onnx"},
     "onnxruntime": {"onnx"},

@@ -19,7 +19,7 @@ OF_A_DATA_SET = 64
 
 def batch_size_for(arrays: Iterable[Any]) -> int:
     """Return how many samples to run at once, of arrays with the samples on axis 0: the largest of them decides."""
-    numbers: int = max(math.prod(a.shape[1:]) * (_NUMBERS_OF_A_TOKEN if _is_whole(a.dtype) else 1) for a in arrays)
+    numbers: int = max(math.prod(a.shape[1:]) * (_NUMBERS_OF_A_TOKEN if holds_tokens(a.dtype) else 1) for a in arrays)
     return min(max(_NUMBERS // max(numbers, 1), _FEWEST), _MOST)
 
 
@@ -40,6 +40,7 @@ def checked_size(batch_size: Any, kind: type[ValueError]) -> int | None:
     return size
 
 
-def _is_whole(dtype: Any) -> bool:
+def holds_tokens(dtype: Any) -> bool:
+    """Say whether an array's type is that of whole numbers of more than a byte, as tokens have."""
     name = str(dtype).rpartition(".")[2]  # torch.int64
     return name.startswith(("int", "uint", ">i", ">u")) and not name.endswith("int8")

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from leaky.checkup.batch_size import holds_tokens
 from leaky.checkup.batches import Batch, batches
 from leaky.checkup.errors import CheckError
 
@@ -137,15 +138,11 @@ def _advice(batch: Batch, text: str) -> str:
     arrays = [a for a in (*batch.positional, *batch.named.values()) if hasattr(a, "dtype") and hasattr(a, "shape")]
     if "required positional argument" in text:
         return "for several inputs: expected a tuple (a, b), or a dict by the names of forward's arguments"
-    if any(word in text for word in ("dtype", "Long", "scalar type")) and any(map(_is_whole, arrays)):
+    if any(word in text for word in ("dtype", "Long", "scalar type")) and any(holds_tokens(a.dtype) for a in arrays):
         return "whole numbers are taken for token ids: expected floats for measurements, such as x.astype('float32')"
     if any(len(a.shape) == 1 for a in arrays):
         return "data of one axis are samples of one number each: one sample of n numbers has shape (1, n)"
     return ""
-
-
-def _is_whole(array: Any) -> bool:
-    return str(array.dtype).rpartition(".")[2].startswith(("int", "uint"))
 
 
 def _is_array(value: Any) -> bool:

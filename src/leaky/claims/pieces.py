@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import as_completed
 from functools import partial
@@ -20,6 +18,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from leaky.claims.experiment import Lab, Measured
 from leaky.claims.record import Record
 from leaky.trials import Study, TaskError, environment
+from leaky.trials.engine import end_with
 from leaky.trials.interrupts import interrupts_held_back, interrupts_kept_from_children
 
 
@@ -77,7 +76,7 @@ def _side_by_side(
     calls: Mapping[str, tuple[Any, ...]],
     note: Callable[[str, Measured], None],
 ) -> None:
-    executor = get_reusable_executor(jobs, timeout=300, initializer=partial(_end_with, os.getpid()), reuse=False)
+    executor = get_reusable_executor(jobs, timeout=300, initializer=partial(end_with, os.getpid()), reuse=False)
     try:
         with interrupts_held_back(), interrupts_kept_from_children():
             running = {executor.submit(train, *arguments): key for key, arguments in calls.items()}
@@ -90,14 +89,3 @@ def _side_by_side(
     finally:
         with interrupts_held_back():
             executor.shutdown(wait=False, kill_workers=True)
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone, however that was ended."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

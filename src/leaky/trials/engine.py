@@ -149,16 +149,21 @@ def _settle_in(parent: int, sent: Path) -> None:
     """Prepare a new process: it keeps the task, prints to standard error alone, and is ended by its parent or with it."""
     global _task
     os.dup2(2, 1)
+    end_with(parent, partial(shutil.rmtree, sent.parent, ignore_errors=True))
+    sys.path.append(str(Path.cwd()))  # for what the parent has from there and we do not find by its own path
+    _task = cloudpickle.loads(sent.read_bytes())
+
+
+def end_with(parent: int, tidy: Callable[[], object] = lambda: None) -> None:
+    """End this process when its parent is gone, however that was ended, once what that has left is tidied."""
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
-        shutil.rmtree(sent.parent, ignore_errors=True)  # what a parent that was killed has left
+        tidy()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    sys.path.append(str(Path.cwd()))  # for what the parent has from there and we do not find by its own path
-    _task = cloudpickle.loads(sent.read_bytes())
 
 
 def _run_here(group: Sequence[Member], floor: Sequence[float]) -> list[Trial]:

@@ -179,7 +179,7 @@ class Study:
     def _errors(self) -> Iterator[None]:
         """Turn the storage's errors into one line, keep optuna's log to itself, and let an interrupt wait."""
         try:
-            with interrupts_held_back(), _quiet:
+            with interrupts_held_back(), quiet:
                 yield
         except (SQLAlchemyError, StorageInternalError, RuntimeError, OSError) as error:
             cause = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
@@ -214,7 +214,8 @@ class _Quiet:
                 self._before.close()
 
 
-_quiet = _Quiet()
+#: a context in which optuna keeps its log and its experiments to itself
+quiet = _Quiet()
 
 
 def _database(url: str) -> RDBStorage:

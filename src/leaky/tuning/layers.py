@@ -15,7 +15,8 @@ from leaky import wording
 from leaky.activation import Activation
 from leaky.comparison import Comparison, Verdict, part
 from leaky.trials import Trial
-from leaky.tuning.search import LEAST, MOST, Key, Round, optuna_quiet, rounded
+from leaky.trials.study import quiet
+from leaky.tuning.search import LEAST, MOST, Key, Round, rounded
 
 # Sets of slopes that are tried, on so many seeds; of them the best, and one slope for all, are trained on more.
 _SETS, _SEEDS, _FINALISTS, _MORE = 16, 2, 3, 6
@@ -106,7 +107,7 @@ class LayerSearch:
         ranges: dict[str, BaseDistribution] = {name: FloatDistribution(LEAST**0.5, MOST**0.5) for name in names}
         means = [self._mean(slopes, finished) for slopes in tried]
         worst = min((value for value in means if value > float("-inf")), default=0.0)
-        with optuna_quiet():
+        with quiet:
             sampler = optuna.samplers.TPESampler(
                 seed=self.first_seed + len(tried), n_startup_trials=0, multivariate=True, constant_liar=True
             )

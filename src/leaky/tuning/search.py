@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import mean, median
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState, create_trial
 
 from leaky.activation import Activation
 from leaky.trials import Trial
+from leaky.trials.study import quiet
 from leaky.tuning.curve import Curve, centred, fit
 
 #: slopes to begin with: of Maas et al. (2013), two customary ones, and Xu et al. (2015): 1/5.5 and, of RReLU's, the largest
@@ -118,7 +115,7 @@ class Search:
         learned = done[str(LEARNED), self.first_seed].slopes if self.learns and len(self.rounds) == 1 else ()
         if learned:
             yield rounded(min(max(median(learned), LEAST), MOST))
-        with optuna_quiet():
+        with quiet:
             sampler = optuna.samplers.GPSampler(seed=self.first_seed + len(self.rounds), n_startup_trials=0)
             study = optuna.create_study(direction="maximize", sampler=sampler)
             distribution: dict[str, BaseDistribution] = {"root": FloatDistribution(LEAST**0.5, MOST**0.5)}
@@ -135,7 +132,7 @@ class Search:
 
     def _drop(self, scores: Mapping[float, Mapping[int, float]], best: float) -> None:
         """Give up slopes that are worse than the best one on the same seeds, by Wilcoxon's signed-rank test."""
-        with optuna_quiet():
+        with quiet:
             study = optuna.create_study(direction="maximize")
             study.add_trial(create_trial(value=mean(scores[best].values()), intermediate_values=dict(scores[best])))
             pruner = optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=_FEWEST_PAIRS)
@@ -199,16 +196,3 @@ def rounded(slope: float) -> float:
 
 def _upper(curve: Curve, slope: float) -> float:
     return float(curve.high[curve.slopes.searchsorted(slope)])
-
-
-@contextmanager
-def optuna_quiet() -> Iterator[None]:
-    """Keep optuna's log and its experiments to themselves meanwhile."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)

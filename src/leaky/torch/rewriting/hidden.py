@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from leaky.torch.rewriting import classes, modules
-from leaky.torch.rewriting.reach import Reached, is_torchs, mentions_rectifiers, reached, rectifier
+from leaky.torch.rewriting.reach import (
+    Reached,
+    is_torchs,
+    is_torchs_module,
+    mentions_rectifiers,
+    parts,
+    reached,
+    rectifier,
+)
 from leaky.torch.rewriting.sources import around as wrappers
 
 # What every module holds.
@@ -61,11 +69,6 @@ def _in_code(here: Reached) -> Iterator[str]:
                 yield "calls a function with a derivative of its own"
 
 
-def is_torchs_module(value: ModuleType) -> bool:
-    """Say whether a module, in Python's sense, is PyTorch's own."""
-    return value.__name__.partition(".")[0] == "torch"
-
-
 def _meaning(here: Reached, node: ast.AST) -> Any:
     """Return what a name stands for, or an attribute of the class."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == here.owner:
@@ -78,18 +81,14 @@ def _held(name: str, value: Any) -> Iterator[tuple[str, str]]:
         yield f"{name}()", "a function that the module holds: what it calls is not seen"
     elif _rectifiers_in(value):
         yield name, "a list or a dictionary of functions that the module holds"
-    elif any(_rectifies(each) for each in _parts(value) if isinstance(each, nn.Module)):
+    elif any(_rectifies(each) for each in parts(value) if isinstance(each, nn.Module)):
         yield name, "modules in a list or a dictionary of Python's, of which the network does not know"
     elif _is_plain(value) and any(map(rectifier, vars(value).values())):
         yield name, "an object that the module holds, and that holds one"
 
 
-def _parts(value: Any) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-
-
 def _rectifiers_in(value: Any) -> bool:
-    return any(map(rectifier, _parts(value)))
+    return any(map(rectifier, parts(value)))
 
 
 def _rectifies(module: nn.Module) -> bool:

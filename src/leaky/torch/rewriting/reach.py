@@ -275,10 +275,10 @@ def _mentions(function: FunctionType, cls: type, callers: frozenset[FunctionType
         if names & (_WORDS | _MODULES | _DOUBTFUL_WORDS) or _masks(code):
             return True
         known = [value for name in names if (value := _known(function, name)) is not None]
-        if "getattr" in names and any(isinstance(each, ModuleType) and _is_torchs_module(each) for each in known):
+        if "getattr" in names and any(isinstance(each, ModuleType) and is_torchs_module(each) for each in known):
             return True  # as in getattr(F, name)
         own = [held for name in names if (held := inspect.getattr_static(cls, name, None)) is not None]
-        if any(_is_rectifier(each) for value in (*known, *own) for each in (value, *_held(value))):
+        if any(_is_rectifier(each) for value in (*known, *own) for each in (value, *parts(value))):
             return True
         if any(isinstance(each, torch.jit.ScriptFunction) for each in known):
             return True
@@ -293,12 +293,12 @@ def _mentions(function: FunctionType, cls: type, callers: frozenset[FunctionType
     return False
 
 
-def _held(value: Any) -> Iterable[Any]:
+def parts(value: Any) -> Iterable[Any]:
     """Return what is in a dictionary or a list."""
     return value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
 
 
-def _is_torchs_module(value: ModuleType) -> bool:
+def is_torchs_module(value: ModuleType) -> bool:
     """Say whether a module, in Python's sense, is PyTorch's own."""
     return value.__name__.partition(".")[0] == "torch"
 

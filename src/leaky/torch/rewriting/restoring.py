@@ -123,9 +123,10 @@ class _Work:
         module = self._modules.get(path)
         if module is None or slopes_of(module) == slopes:
             return
-        places = [_place(classes.origin(module), row) for row in rows]
-        if places and None not in places:
-            classes.convert_calls(module, dict(zip(places, slopes, strict=True)))  # type: ignore[arg-type]  # none is None
+        found = [_place(classes.origin(module), row) for row in rows]
+        places = [place for place in found if place is not None]
+        if places and len(places) == len(found):
+            classes.convert_calls(module, dict(zip(places, slopes, strict=True)))
             self.made.update("relu" if slope == 0 else f"leaky_relu({slope:g})" for slope in slopes)
 
 
