@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import studentized_range
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
@@ -39,7 +41,7 @@ class Curve:
     regret_bound: float
     #: what each of the slopes may lose against the truly best one: bound at 95 %
     loss_bounds: Floats
-    #: which of the slopes are shown to be worse than the best one, at 95 %
+    #: which of the slopes are shown to be worse than the best one, at 5 % for all of them together
     worse: NDArray[np.bool_]
     #: ends of the range of slopes around the best, as far as they were tried, that are as good within the noise
     as_good: tuple[float, float]
@@ -73,7 +75,8 @@ def fit(scores: Mapping[float, Mapping[int, float]], eligible: Collection[float]
     best = int(np.argmax(np.where(np.isin(asked, list(eligible)), mean, -np.inf)))
     losses = drawn.max(axis=1, keepdims=True) - drawn
     bounds = np.quantile(losses, 0.95, axis=0) * scale
-    worse = np.quantile(drawn[:, [best]] - drawn, 0.05, axis=0) > 0
+    apart = np.sqrt(np.maximum(np.diag(covariance) + covariance[best, best] - 2 * covariance[best], 0))
+    worse = mean[best] - mean > _needed(slopes, (values - offset) / scale, scores, noise) * apart
     return Curve(
         slopes=asked,
         mean=mean * scale + offset,
@@ -109,6 +112,20 @@ def _draws(mean: Floats, covariance: Floats) -> Floats:
     normal = np.random.default_rng(0).standard_normal((_DRAWS, len(mean)))
     drawn: Floats = mean + normal * np.sqrt(np.maximum(values, 0)) @ vectors.T
     return drawn
+
+
+def _needed(slopes: Floats, values: Floats, scores: Mapping[float, Mapping[int, float]], noise: float) -> float:
+    """Return by how many standard deviations of their difference a slope has to be behind the best to be shown worse.
+
+    By Tukey's and Kramer's method (Kramer 1956), at 5 % for all slopes together: the best was chosen among many, and the
+    noise is itself known from few trainings; it is taken to be no less than what is left between seeds of one slope.
+    """
+    freedom = len(values) - len(scores) - len({seed for by_seed in scores.values() for seed in by_seed}) + 1
+    if freedom < 1 or len(scores) < 2:
+        return math.inf
+    left = sum(float(((own := values[slopes == slope]) - own.mean()) @ (own - own.mean())) for slope in scores)
+    short = max(1.0, math.sqrt(left / freedom) / noise)
+    return short * float(studentized_range.ppf(0.95, len(scores), freedom)) / math.sqrt(2)
 
 
 def _as_good(slopes: Floats, worse: NDArray[np.bool_], best: int, tried: tuple[float, float]) -> tuple[float, float]:
