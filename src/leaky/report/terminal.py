@@ -44,10 +44,10 @@ def _table(comparison: Comparison) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", title_justify="left")
     seeds = words.counted(len(comparison.seeds), "seed")
     table.title = Text(words.plain(f"{comparison.task}: {seeds}, test scores"), style="bold")
-    table.add_column("activation", overflow="fold")
+    table.add_column("activation", no_wrap=True)
     against = comparison.baseline if len(comparison.baseline) <= 7 else "baseline"
     for heading in (metric, f"− {against}", "95 % interval", "dead, %"):
-        table.add_column(Text(words.plain(heading)), justify="right")
+        table.add_column(Text(words.plain(heading)), justify="right", no_wrap=True)
     table.add_column("verdict")
     verdicts = {v.activation: v for v in comparison.verdicts}
     for arm in arms(comparison):
@@ -57,7 +57,7 @@ def _table(comparison: Comparison) -> Table:
 
 def _row(comparison: Comparison, arm: Arm, verdict: Verdict | None) -> list[Text | str]:
     metric = comparison.metric
-    name = Text(words.plain(arm.activation))
+    name = Text(words.shorten(arm.activation))
     score = words.spread(arm.mean, arm.deviation, metric).removesuffix(" %") if arm.scores else "diverged"
     dead = words.share(arm.dead).removesuffix(" %") if rectifies(arm.activation) else words.NOTHING
     if verdict is None:

@@ -55,10 +55,11 @@ class Tuning:
         place = self.curve.slopes.searchsorted(_CUSTOMARY)  # which is always among those tried
         customary = bool(self.curve.worse[place])
         slope = f"{self.slope:.2g}"
-        if customary or not self.as_good[0] <= _CUSTOMARY <= self.as_good[1]:
+        alone = self.slope == _CUSTOMARY and self.as_good[0] == self.as_good[1]
+        if customary or alone or not self.as_good[0] <= _CUSTOMARY <= self.as_good[1]:
             said = f"the slope {slope} is the best found" if self.settled else f"the slope {slope} did best so far"
-            last = "and 0.01 is worse" if customary else "and 0.01 is not shown to be worse"
-            return f"On {self.task}, {said}{self._edge}; {self._range}, {last}."
+            last = "" if alone else ", and 0.01 is worse" if customary else ", and 0.01 is not shown to be worse"
+            return f"On {self.task}, {said}{self._edge}; {self._range}{last}."
         settled = self.curve.loss_bounds[place] <= self.tolerance
         said = "0.01 is as good as any slope here" if settled else "0.01 is not shown to be worse than any slope"
         mean = "It has the best mean" if self.slope == _CUSTOMARY else f"The best mean is at {slope}"
