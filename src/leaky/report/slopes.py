@@ -38,7 +38,7 @@ def score_over_slope(tuning: Tuning) -> Figure:
     axes.plot([low, high], [0.02, 0.02], color=INK, linewidth=3, transform=axes.get_xaxis_transform(), clip_on=False)
     side, offset = ("left", 5) if tuning.slope < 0.25 else ("right", -5)  # of the dashed line, where there is room
     axes.annotate(
-        "as good",
+        "within the noise",
         (tuning.slope**0.5, 0.02),
         xycoords=axes.get_xaxis_transform(),
         xytext=(offset, 5),
@@ -82,7 +82,7 @@ def rows(tuning: Tuning) -> list[Row]:
         finite = values[slopes == slope]
         diverged, stopped = len(own) - len(finite), sum(t.stopped is not None for t in own)
         worse = curve.worse[curve.slopes.searchsorted(slope)]
-        said = ["best" if slope == tuning.slope else "worse" if worse else "as good"]
+        said = ["best" if slope == tuning.slope else "worse" if worse else "within the noise"]
         said += [f"{diverged} diverged"] if diverged else []
         said += [f"{stopped} given up early"] if stopped else []
         mean = float(np.mean(finite)) if len(finite) else None
