@@ -20,7 +20,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 import leaky
-from leaky.conversion.revival import Revival, revive
+from leaky.revival import Revival, revive
 
 SEEDS, HOT, BEFORE, AFTER = 5, 3, 10, 20
 PLAIN, REVIVED = "as it is", "revived"

@@ -32,8 +32,8 @@ nitpick_ignore = [
     # not for users, though signatures name them
     ("py:class", "leaky.checkup.rules.rule.Rule"),
     ("py:class", "leaky.conversion.selection.Selection"),
-    ("py:class", "leaky.evidence._Counted"),
-    ("py:class", "leaky.evidence.Batch"),
+    ("py:class", "leaky.evidence.statistics.Counted"),
+    ("py:class", "leaky.evidence.statistics.Batch"),
     ("py:class", "leaky.torch.slopes.KeepsSlopes"),
     ("py:class", "leaky.tuning.layers.LayerSearch"),
     ("py:func", "leaky.torch.watch.watch"),

@@ -20,8 +20,9 @@ ORDER = [
     {"evidence"},
     {"torch", "jax", "onnx"},
     {"activation", "benchmark"},
+    {"inputs"},
     {"checkup"},
-    {"conversion"},
+    {"conversion", "revival"},
     {"trials"},
     {"comparison"},
     {"tuning"},
@@ -50,7 +51,7 @@ BARE = {
 
 # Frameworks, each with the parts that may load it as soon as they are loaded themselves: its adapter, and what trains.
 FRAMEWORKS = {
-    "torch": {"torch", "checkup", "conversion", "trials", "claims"},
+    "torch": {"torch", "inputs", "checkup", "conversion", "revival", "trials", "claims"},
     "jax": {"jax"},
     "onnx": {"onnx"},
     "onnx_ir": {"onnx"},

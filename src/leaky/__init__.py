@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from leaky.comparison import Comparison as Comparison
     from leaky.comparison import compare as compare
     from leaky.conversion import Conversion as Conversion
-    from leaky.conversion import Revival as Revival
     from leaky.conversion import convert as convert
     from leaky.conversion import load_weights as load_weights
-    from leaky.conversion import revive as revive
     from leaky.conversion import save_weights as save_weights
     from leaky.function import gain as gain
     from leaky.function import get_num_threads as get_num_threads
@@ -35,6 +33,8 @@ if TYPE_CHECKING:
     from leaky.function import set_num_threads as set_num_threads
     from leaky.function import sign_mask as sign_mask
     from leaky.report import write_report as write_report
+    from leaky.revival import Revival as Revival
+    from leaky.revival import revive as revive
     from leaky.trials import Task as Task
     from leaky.tuning import Tuning as Tuning
     from leaky.tuning import tune as tune
@@ -45,7 +45,7 @@ _LAZY = {
     "Check": "leaky.checkup",
     "Comparison": "leaky.comparison",
     "Conversion": "leaky.conversion",
-    "Revival": "leaky.conversion",
+    "Revival": "leaky.revival",
     "Task": "leaky.trials",
     "Tuning": "leaky.tuning",
     "check": "leaky.checkup",
@@ -59,7 +59,7 @@ _LAZY = {
     "leaky_relu_derivative": "leaky.function",
     "leaky_relu_inverse": "leaky.function",
     "load_weights": "leaky.conversion",
-    "revive": "leaky.conversion",
+    "revive": "leaky.revival",
     "save_weights": "leaky.conversion",
     "set_num_threads": "leaky.function",
     "sign_mask": "leaky.function",

@@ -157,7 +157,7 @@ def a_benchmark(sizes: tuple[int, ...] = (3, 1 << 16, 1 << 26)) -> Benchmark:
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
-    from leaky.report.speed_table import show
+    from leaky.report.benchmark.terminal import show
 
     show(a_benchmark(), Console(width=80, highlight=False))
     lines = capsys.readouterr().out.splitlines()
@@ -175,7 +175,7 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_figure() -> None:
-    from leaky.report.speed import speed_figure
+    from leaky.report.benchmark.figure import speed_figure
 
     figure = speed_figure(a_benchmark())
     assert len(figure.axes) == len(WAYS)
@@ -188,6 +188,6 @@ def test_figure() -> None:
 
 
 def test_one_size_alone() -> None:
-    from leaky.report.speed import speed_figure
+    from leaky.report.benchmark.figure import speed_figure
 
     speed_figure(a_benchmark((5,))).canvas.draw()

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import leaky
-from leaky.checkup import CheckError, merge
+from leaky.checkup import merge
+from leaky.inputs import InputError
 
 
 def net() -> nn.Sequential:
@@ -53,7 +54,7 @@ def test_a_tuple_feeds_a_network_of_several_inputs() -> None:
 
 def test_of_two_arrays_the_second_is_the_target_where_it_can_be() -> None:
     assert leaky.check(net()[:3], (A, Y % 3), loss="cross_entropy").loss
-    with pytest.raises(CheckError, match="there is no target for the loss"):
+    with pytest.raises(InputError, match="there is no target for the loss"):
         leaky.check(Two(), (A, B), loss="cross_entropy")
 
 
@@ -91,7 +92,7 @@ def test_advice_comes_with_the_error(model: Any, data: Any, message: str) -> Non
 
 def test_a_table_is_no_list_of_its_columns() -> None:
     pandas = pytest.importorskip("pandas")
-    with pytest.raises(CheckError, match=r"^data: DataFrame; expected an array, .* such as data.to_numpy\(\)$"):
+    with pytest.raises(InputError, match=r"^data: DataFrame; expected an array, .* such as data.to_numpy\(\)$"):
         leaky.check(net(), pandas.DataFrame(A))
 
 

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 
 from leaky import checkup
 from leaky.activation import Activation
-from leaky.checkup import CheckError
-from leaky.checkup.birth import AtBirth, Chance, _chance, at_birth, born_dead_bound
+from leaky.checkup.birth import AtBirth, Chance, at_birth, born_dead_bound
+from leaky.checkup.birth.counting import _chance
+from leaky.inputs import InputError
 
 TWO_SIDED = torch.tensor([[-1.0], [1.0]])  # without biases, all that tells inputs apart is their sign
 
@@ -259,7 +260,7 @@ def test_json_has_no_infinity() -> None:
     ],
 )
 def test_bad_arguments(arguments: dict[str, object], text: str) -> None:
-    with pytest.raises(CheckError, match=f"^{text}") as caught:
+    with pytest.raises(InputError, match=f"^{text}") as caught:
         at_birth(**{"factory": chain(2, 3), "inputs": TWO_SIDED, **arguments})
     assert "\n" not in str(caught.value)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import leaky
-from leaky.checkup import CheckError
-from leaky.checkup.loading import load_data
+from leaky.inputs import InputError
+from leaky.inputs.loading import load_data
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -135,20 +135,20 @@ def test_what_is_wrong_with_data_is_told_in_a_line(data: Any, message: str, mode
         yield np.zeros((2, 4), np.float32)
         yield 1 / 0
 
-    with pytest.raises(CheckError) as caught:
+    with pytest.raises(InputError) as caught:
         leaky.check(model, failing() if isinstance(data, str) else data)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
 
 def test_bad_input(model: onnx.ModelProto, tmp_path: Path) -> None:
-    with pytest.raises(CheckError, match="loss: an ONNX model has no gradients; expected none"):
+    with pytest.raises(InputError, match="loss: an ONNX model has no gradients; expected none"):
         leaky.check(model, np.zeros((4, 4)), loss="mse")
     for given in ("data", (0, 1)):
-        with pytest.raises(CheckError, match="input_range: units are not proved dead in an ONNX model; expected none"):
+        with pytest.raises(InputError, match="input_range: units are not proved dead in an ONNX model; expected none"):
             leaky.check(model, np.zeros((4, 4)), input_range=given)
-    with pytest.raises(CheckError, match="shape"):
+    with pytest.raises(InputError, match="shape"):
         leaky.check(model, np.zeros((4, 5), np.float32))
     (tmp_path / "bad.onnx").write_bytes(b"no model")
-    with pytest.raises(CheckError):
+    with pytest.raises(InputError):
         leaky.check(tmp_path / "bad.onnx", np.zeros((4, 4), np.float32))

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import leaky
-from leaky.checkup import CheckError, merge
+from leaky.checkup import merge
+from leaky.inputs import InputError
 
 DEAD, RARE, ON = 3, 5, 7
 
@@ -74,7 +75,7 @@ def test_data_beyond_the_range_are_an_error(planted: nn.Sequential, x: np.ndarra
     message = (
         r"^input_range: from −0\.1 to 0\.1, but the data lie from −[\d.]+ to [\d.]+; expected a range that holds them$"
     )
-    with pytest.raises(CheckError, match=message):
+    with pytest.raises(InputError, match=message):
         leaky.check(planted, x[:17], input_range=(-0.1, 0.1))
     # The ends are as the network gets them, in its own type.
     assert leaky.check(planted, np.full((4, 8), 0.1), input_range=(0.0, 0.1)).input_range == (0.0, 0.1)
@@ -188,7 +189,7 @@ def test_an_array_is_split(planted: nn.Sequential, x: np.ndarray) -> None:
     ],
 )
 def test_bad_input_is_told_in_one_line(planted: nn.Sequential, data: Any, more: dict[str, Any], message: str) -> None:
-    with pytest.raises(CheckError) as caught:
+    with pytest.raises(InputError) as caught:
         leaky.check(planted, data, **more)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -199,12 +200,12 @@ def test_a_loader_that_fails(planted: nn.Sequential, x: np.ndarray) -> None:
         yield x
         raise ValueError("disk\ngone")
 
-    with pytest.raises(CheckError, match=r"^data: batch 1 cannot be had: ValueError: disk gone"):
+    with pytest.raises(InputError, match=r"^data: batch 1 cannot be had: ValueError: disk gone"):
         leaky.check(planted, loader())
 
 
 def test_no_network() -> None:
-    with pytest.raises(CheckError, match=r"model: int; expected a torch\.nn\.Module"):
+    with pytest.raises(InputError, match=r"model: int; expected a torch\.nn\.Module"):
         leaky.check(3, np.zeros((4, 8)))
 
 
@@ -280,7 +281,7 @@ def test_no_trace_is_left(planted: nn.Sequential, x: np.ndarray, y: np.ndarray) 
     before = {name: value.clone() for name, value in planted.state_dict().items()}
     state = torch.get_rng_state()
     leaky.check(planted, (data, torch.tensor(y)), loss="cross_entropy")
-    with pytest.raises(CheckError):
+    with pytest.raises(InputError):
         leaky.check(planted, [x, x[:, 1:]], loss="cross_entropy")
     assert all(module.training for module in planted.modules())
     assert all(p.grad is None and p.requires_grad for p in planted.parameters())

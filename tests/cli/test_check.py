@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leaky.checkup.loading import default_memory
 from leaky.cli import main
+from leaky.inputs.loading import default_memory
 
 
 def check(*arguments: str) -> int:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import leaky
-from leaky.checkup.loading import load_model
 from leaky.cli import main
 from leaky.cli.commands import convert_command
+from leaky.inputs.loading import load_model
 
 NETWORK = """
 import torch

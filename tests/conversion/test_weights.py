@@ -16,8 +16,8 @@ from safetensors import safe_open
 from torch import nn
 
 import leaky
-from leaky.checkup.loading import load_model
 from leaky.conversion.weights import load_weights, save_weights
+from leaky.inputs.loading import load_model
 from leaky.torch import LeakyReLU, SlopeWarning
 
 FILES = ["w.pt", "w.pth", "w.safetensors", "W.PT"]

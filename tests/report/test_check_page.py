@@ -11,7 +11,7 @@ import pytest
 
 from leaky.checkup import Check, Seen
 from leaky.report import render_check, write_report
-from leaky.report.bands import ALWAYS, DEAD, FLAT, HIGH, IDLE, LOW, MIDDLE, RARE, STUCK, USED, bands
+from leaky.report.check.bands import ALWAYS, DEAD, FLAT, HIGH, IDLE, LOW, MIDDLE, RARE, STUCK, USED, bands
 
 See = Callable[..., Seen]
 Checked = Callable[..., Check]

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from leaky.checkup import Check, Seen
-from leaky.report.check_terminal import show_check
+from leaky.report.check.terminal import show_check
 
 See = Callable[..., Seen]
 Checked = Callable[..., Check]

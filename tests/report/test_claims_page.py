@@ -14,9 +14,9 @@ from rich.console import Console
 
 from leaky.claims import Answer, Claims, Plot, Published, Series, Statement, Table
 from leaky.report import render_claims, write_report
-from leaky.report.claims_page import lead
-from leaky.report.claims_plot import draw
-from leaky.report.claims_terminal import show_claims
+from leaky.report.claims.page import lead
+from leaky.report.claims.plot import draw
+from leaky.report.claims.terminal import show_claims
 
 Read = Callable[[str], Any]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from leaky.conversion import Change, Conversion, Drift, Left
-from leaky.report.conversion_terminal import show_conversion
+from leaky.report.conversion.terminal import show_conversion
 
 
 def shown(conversion: Conversion) -> str:

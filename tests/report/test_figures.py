@@ -14,8 +14,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from leaky.comparison.result import Comparison
-from leaky.report import curves, dead, dots, function_figure, save, summary_figure, svg, tally
-from leaky.report.dots import _window
+from leaky.report import function_figure, save, summary_figure, svg
+from leaky.report.comparison import curves, dead, dots, tally
+from leaky.report.comparison.dots import _window
 from leaky.report.look import COLOURS, _decade, canvas, logarithmic, looks, name_lines, style
 
 DRAW: dict[str, Callable[[Comparison], Figure]] = {

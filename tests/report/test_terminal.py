@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from leaky.comparison import Comparison
-from leaky.report.terminal import show
+from leaky.report.comparison.terminal import show
 
 
 def shown(comparison: Comparison) -> str:

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from leaky.comparison.result import Comparison
 from leaky.report import render_tuning
-from leaky.report.slopes import rows
-from leaky.report.tuning_terminal import show_tuning
+from leaky.report.tuning.slopes import rows
+from leaky.report.tuning.terminal import show_tuning
 from leaky.tuning.layers import Layers
 
 Tuned = Callable[..., Any]

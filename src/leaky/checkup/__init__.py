@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from leaky.checkup.errors import CheckError
 from leaky.checkup.finding import Cause, Finding
 from leaky.checkup.result import Check, merge
 from leaky.checkup.run import check
@@ -15,7 +14,6 @@ __all__ = [
     "AtBirth",
     "Cause",
     "Check",
-    "CheckError",
     "Finding",
     "Layer",
     "Seen",

@@ -8,8 +8,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from leaky.checkup.batches import Batch
-from leaky.checkup.errors import CheckError
+from leaky.inputs.batches import Batch
+from leaky.inputs.errors import InputError
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": F.cross_entropy,
@@ -26,11 +26,11 @@ def named_loss(loss: str | Callable[[Any, Any], Any]) -> Loss:
     """Return the loss of an output for a batch.
 
     Raises:
-        CheckError: a :class:`ValueError`; there is no loss of this name; from the loss itself, the batch has no target,
+        InputError: a :class:`ValueError`; there is no loss of this name; from the loss itself, the batch has no target,
             or the result is no scalar.
     """
     if not callable(loss) and loss not in (*LOSSES, "model"):
-        raise CheckError(f"loss: {loss!r} is unknown; expected {', '.join(LOSSES)}, model, or a function")
+        raise InputError(f"loss: {loss!r} is unknown; expected {', '.join(LOSSES)}, model, or a function")
 
     def of(output: Any, batch: Batch) -> Tensor:
         if loss == "model":

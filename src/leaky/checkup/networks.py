@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from leaky import wording
-from leaky.checkup.batches import Batch, batches
-from leaky.checkup.errors import CheckError
-from leaky.checkup.feeding import Call, Feed, advised
 from leaky.checkup.layers import read_layer
 from leaky.checkup.losses import Loss, named_loss
 from leaky.checkup.result import Check
-from leaky.checkup.run import InputRange, Progress
+from leaky.checkup.run import InputRange
 from leaky.checkup.seen import Seen
 from leaky.evidence import Evidence, Site
+from leaky.inputs.batches import Batch, Progress, batches
+from leaky.inputs.errors import InputError
+from leaky.inputs.feeding import Call, Feed, advised
 from leaky.torch.bounds import prove, ranged
 from leaky.torch.watch import undisturbed, unwrapped, watch
 from leaky.torch.watch.names import cleaned
@@ -50,10 +50,10 @@ def check_network(
         with watch(model, gradients=loss is not None) as seen, torch.set_grad_enabled(loss is not None):
             for batch in stream:
                 with advised(batch):
-                    in_one_line(f"data: batch {batch.number} failed", partial(run, batch), CheckError)
+                    in_one_line(f"data: batch {batch.number} failed", partial(run, batch), InputError)
                 progress(batch.number + 1, total)
         if not run.samples:
-            raise CheckError("data: no samples; expected at least one")
+            raise InputError("data: no samples; expected at least one")
         sites = _with_layers(model, seen.sites, run.inputs)
         notes = [*seen.notes, *run.notes]
         span = _prove(model, run, sites, input_range, notes)
@@ -185,7 +185,7 @@ class _Run:
             low, high = torch.tensor(self.range, dtype=torch.float64).to(x.dtype).tolist()
             smallest, largest = float(inputs.smallest.min()), float(inputs.largest.max())
             if smallest < low or largest > high:
-                raise CheckError(
+                raise InputError(
                     f"input_range: {wording.span(*self.range)}, but the data lie {wording.span(smallest, largest)}; "
                     "expected a range that holds them"
                 )

@@ -20,7 +20,7 @@ from leaky.exact_sum import ExactSum
 from leaky.wording import counted, plain, share
 
 if TYPE_CHECKING:
-    from leaky.checkup.feeding import Call
+    from leaky.inputs.feeding import Call
 
 #: rows of the table that ``print`` shows
 _ROWS = 30

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from os import PathLike, fspath
 from typing import Any, Literal
 
-from leaky.checkup.errors import CheckError
 from leaky.checkup.result import Check
-
-#: called after each batch with how many are done, and how many there are, if that is known
-Progress = Callable[[int, int | None], None]
+from leaky.inputs.batches import Progress
+from leaky.inputs.errors import InputError
+from leaky.inputs.models import is_network, is_onnx
 
 #: of the network's inputs: given, that of the data seen, or none, which proves nothing
 InputRange = tuple[float, float] | Literal["data"] | None
@@ -52,7 +49,7 @@ def check(
         progress: called with the number of batches done, and of all if known, after each.
 
     Raises:
-        CheckError: a :class:`ValueError`; the data are empty or of no form known, the network fails on a batch (the text says on which and
+        InputError: a :class:`ValueError`; the data are empty or of no form known, the network fails on a batch (the text says on which and
             how), or an argument is not what is expected.
         ImportError: the network's framework is not installed.
     """
@@ -63,32 +60,17 @@ def check(
         from leaky.checkup.graphs import check_graph
 
         if loss is not None:
-            raise CheckError("loss: an ONNX model has no gradients; expected none")
+            raise InputError("loss: an ONNX model has no gradients; expected none")
         if input_range is not None:
-            raise CheckError("input_range: units are not proved dead in an ONNX model; expected none (nor --prove)")
+            raise InputError("input_range: units are not proved dead in an ONNX model; expected none (nor --prove)")
         return check_graph(model, data, batch_size, max_memory=max_memory, **more)
     if not is_network(model):
-        raise CheckError(
+        raise InputError(
             f"model: {type(model).__name__}; expected a torch.nn.Module, an onnx.ModelProto or the path of an .onnx file"
         )
     from leaky.checkup.networks import check_network
 
     return check_network(model, data, loss, batch_size, input_range=input_range, **more)
-
-
-def is_network(model: Any) -> bool:
-    """Say whether a model is one of PyTorch's."""
-    # Whoever hands over a network has imported PyTorch.
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(model, torch.nn.Module)
-
-
-def is_onnx(model: Any) -> bool:
-    """Say whether a model is one of ONNX, or the path of a file."""
-    onnx = sys.modules.get("onnx")
-    if isinstance(model, str | PathLike):
-        return str(fspath(model)).lower().endswith(".onnx")
-    return onnx is not None and isinstance(model, onnx.ModelProto)
 
 
 def _check_range(input_range: Any) -> None:
@@ -97,7 +79,7 @@ def _check_range(input_range: Any) -> None:
         if not low <= high or abs(low) == float("inf") or abs(high) == float("inf"):
             raise ValueError
     except (TypeError, ValueError):
-        raise CheckError(f"input_range: {input_range!r}; expected two numbers, the lower one first") from None
+        raise InputError(f"input_range: {input_range!r}; expected two numbers, the lower one first") from None
 
 
 def _quiet(done: int, total: int | None) -> None:

@@ -22,7 +22,7 @@ def show_at_birth(
 ) -> int:
     """Build the user's network many times and say how likely it is to be born dead; return the exit code."""
     from leaky.checkup import at_birth
-    from leaky.checkup.loading import load_data, load_factory
+    from leaky.inputs.loading import load_data, load_factory
 
     with redirect_stdout(sys.stderr), progress_bar("networks") as progress:
         factory = load_factory(model, trust=trust)

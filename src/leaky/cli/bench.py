@@ -31,7 +31,7 @@ def bench(
     from leaky.benchmark import DEFAULT_SIZES
     from leaky.benchmark import bench as run
     from leaky.report import save
-    from leaky.report.speed_table import show
+    from leaky.report.benchmark.terminal import show
 
     sizes = sorted({_elements(text) for text in size}) if size else DEFAULT_SIZES
     if output:
@@ -39,7 +39,7 @@ def bench(
     with redirect_stdout(sys.stderr), progress_bar("sizes") as progress:
         benchmark = run(sizes, dtype, slope, seconds=seconds, progress=progress)
     if output:
-        from leaky.report.speed import speed_figure
+        from leaky.report.benchmark.figure import speed_figure
 
         save(speed_figure(benchmark), output)
     if as_json:

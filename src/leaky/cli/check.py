@@ -63,9 +63,9 @@ def check(
 ) -> int:
     """Find the dead units of a network, say why, and how sure that is. Exit code 1 if there are problems."""
     from leaky.checkup import check as run
-    from leaky.checkup.loading import bytes_of, default_memory, load_data, load_model
+    from leaky.inputs.loading import bytes_of, default_memory, load_data, load_model
     from leaky.report import write_report
-    from leaky.report.check_terminal import show_check
+    from leaky.report.check.terminal import show_check
 
     if at_birth is not None:
         others = {

@@ -31,7 +31,7 @@ def claims(
     from leaky.claims import run
     from leaky.claims.registry import chosen
     from leaky.report import write_report
-    from leaky.report.claims_terminal import show_claims
+    from leaky.report.claims.terminal import show_claims
 
     chosen(statements or None)  # what is not known is said before anything else
     check_output(output, (".html",))

@@ -46,7 +46,7 @@ def compare(
     """Train one network with several activations, and say which is better than ReLU, or that none is."""
     from leaky.comparison import compare as run
     from leaky.report import write_report
-    from leaky.report.terminal import show
+    from leaky.report.comparison.terminal import show
     from leaky.trials import load_task
 
     # Whatever a user's file prints must not end up in the result.

@@ -79,9 +79,9 @@ def convert(
 ) -> int:
     """Put Leaky ReLU in the places of a network's rectifiers, and say what changed and what did not."""
     from leaky.checkup import check
-    from leaky.checkup.loading import bytes_of, default_memory, load_data, load_model
     from leaky.conversion import convert as run
-    from leaky.report.conversion_terminal import show_conversion
+    from leaky.inputs.loading import bytes_of, default_memory, load_data, load_model
+    from leaky.report.conversion.terminal import show_conversion
 
     for option, asked in (("only-dead", only_dead), ("untrained", untrained), ("recalibrate", recalibrate)):
         if asked and data is None:

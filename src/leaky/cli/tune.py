@@ -41,7 +41,7 @@ def tune(
 ) -> int:
     """Find the slope that suits a network, with an interval, by the fewest trainings that can tell."""
     from leaky.report import write_report
-    from leaky.report.tuning_terminal import show_tuning
+    from leaky.report.tuning.terminal import show_tuning
     from leaky.trials import load_task
     from leaky.tuning import tune as run
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from leaky import wording
-from leaky.comparison.evidence import Evidence
+from leaky.comparison.paired import Paired
 from leaky.comparison.result import Word
 
 #: asked for where there are too few seeds to say anything of chance
 FEWEST_SEEDS = 5
 
 
-def verdict(arm: str, baseline: str, word: Word, e: Evidence, p: float | None, arms: int, metric: str) -> str:
+def verdict(arm: str, baseline: str, word: Word, e: Paired, p: float | None, arms: int, metric: str) -> str:
     """Say the verdict with its numbers."""
     says = "no difference shown from" if word == "no difference shown" else f"{word} than"
     text = f"{arm}: {says} {baseline}"
@@ -27,7 +27,7 @@ def verdict(arm: str, baseline: str, word: Word, e: Evidence, p: float | None, a
     return f"{text} ({'; '.join(details)})."
 
 
-def advice(word: Word, e: Evidence, needed: int | None) -> str:
+def advice(word: Word, e: Paired, needed: int | None) -> str:
     """Say why nothing could be shown, how many seeds it would take, and what diverged; empty if there is nothing to say."""
     unshown = word == "no difference shown"
     parts = []
@@ -41,7 +41,7 @@ def advice(word: Word, e: Evidence, needed: int | None) -> str:
     return " ".join(filter(None, parts))
 
 
-def _outlook(e: Evidence, needed: int | None) -> str:
+def _outlook(e: Paired, needed: int | None) -> str:
     if e.seeds < 3:
         return f"Too few seeds to tell: at least {FEWEST_SEEDS} are needed."
     if not e.wins and not e.losses:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from leaky.comparison import sentences
-from leaky.comparison.evidence import Evidence
+from leaky.comparison.paired import Paired
 from leaky.comparison.result import Verdict, Word
 
 #: the share of comparisons without any real difference in which one is claimed, at most
@@ -68,7 +68,7 @@ def judge_all(
     return verdicts
 
 
-def _verdict(arm: str, baseline: str, e: Evidence, p: float | None, arms: int, metric: str) -> Verdict:
+def _verdict(arm: str, baseline: str, e: Paired, p: float | None, arms: int, metric: str) -> Verdict:
     """Return the verdict on one of so many arms, with its p-value as corrected for their number."""
     word = _word(e, p)
     needed = seeds_needed(e, arms) if word == "no difference shown" else None
@@ -123,7 +123,7 @@ def seeds_for(effect: float, arms: int = 1) -> int | None:
     return high
 
 
-def seeds_needed(e: Evidence, arms: int) -> int | None:
+def seeds_needed(e: Paired, arms: int) -> int | None:
     """Return the seeds it would take to show what the evidence hints at; ``None`` if that cannot be said."""
     if e.seeds < 3:
         return None
@@ -136,7 +136,7 @@ def seeds_needed(e: Evidence, arms: int) -> int | None:
     return 1 + floor(log2(2 * arms / ALPHA))
 
 
-def weigh(arm: Sequence[float | None], baseline: Sequence[float | None]) -> Evidence:
+def weigh(arm: Sequence[float | None], baseline: Sequence[float | None]) -> Paired:
     """Return the evidence of paired scores; ``None`` stands for a trial that diverged."""
     both = [(a, b) for a, b in zip(arm, baseline, strict=True) if a is not None and b is not None]
     differences = np.array([a - b for a, b in both])
@@ -152,7 +152,7 @@ def weigh(arm: Sequence[float | None], baseline: Sequence[float | None]) -> Evid
     if lost or won or spread is None:
         spread = None
         p = None if len(arm) < 2 else float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
-    return Evidence(
+    return Paired(
         seeds=len(arm),
         pairs=len(both),
         diverged=sum(a is None for a in arm),
@@ -168,7 +168,7 @@ def weigh(arm: Sequence[float | None], baseline: Sequence[float | None]) -> Evid
     )
 
 
-def _word(e: Evidence, p: float | None) -> Word:
+def _word(e: Paired, p: float | None) -> Word:
     if p is None or p >= ALPHA:
         return "no difference shown"
     if e.sign < 0:

@@ -1,7 +1,6 @@
 """Leaky ReLU into an existing network, and an account of what changed."""
 
 from leaky.conversion.result import Change, Conversion, Drift, Left
-from leaky.conversion.revival import Revival, Revived, Unrevived, revive
 from leaky.conversion.run import convert
 from leaky.conversion.weights import load_weights, save_weights
 
@@ -10,11 +9,7 @@ __all__ = [
     "Conversion",
     "Drift",
     "Left",
-    "Revival",
-    "Revived",
-    "Unrevived",
     "convert",
     "load_weights",
-    "revive",
     "save_weights",
 ]

@@ -9,14 +9,14 @@ from functools import partial
 import torch
 from torch import nn
 
-from leaky.checkup.errors import CheckError
-from leaky.checkup.feeding import Feed, advised
 from leaky.conversion.errors import ConversionError
 from leaky.conversion.passes import Passes
 from leaky.conversion.result import Left
 from leaky.conversion.selection import KINDS
 from leaky.evidence import Site
-from leaky.torch.rewriting import classes, modules, places
+from leaky.inputs.errors import InputError
+from leaky.inputs.feeding import Feed, advised
+from leaky.torch.rewriting import bound, classes, modules, places
 from leaky.torch.rewriting.hidden import hidden
 from leaky.torch.rewriting.places import Place
 from leaky.torch.rewriting.reach import reached
@@ -155,7 +155,7 @@ class _Written:
         converted = {(place.function, place.index): place for place in slopes}
         written: list[tuple[Place, str | None]] = [(place, None) for place in places.plain_places(cls)]
         written += [(place, _DOUBTFUL) for place in places.doubtful_places(cls)]
-        replaced = classes.replaced(module)
+        replaced = bound.replaced(module)
         written = [
             (place, _REPLACED if "forward" in replaced or _method(cls, place) in replaced else reason)
             for place, reason in written
@@ -189,7 +189,7 @@ def _seen(root: nn.Module, batches: Passes) -> list[tuple[Site, Origin | None]]:
             for number, batch in enumerate(batches):
                 call = feed(batch)
                 with advised(batch):
-                    in_one_line(f"data: batch {number} failed", partial(call.on, root), CheckError)
+                    in_one_line(f"data: batch {number} failed", partial(call.on, root), InputError)
                 samples += batch.samples
     if not samples:
         raise ConversionError("data: no samples; expected at least one")

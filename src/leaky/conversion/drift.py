@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from leaky.checkup.batches import Batch
-from leaky.checkup.feeding import Feed
 from leaky.conversion.errors import ConversionError
 from leaky.conversion.moved import Moved
 from leaky.conversion.passes import Passes
 from leaky.conversion.result import Drift
+from leaky.inputs.batches import Batch
+from leaky.inputs.feeding import Feed
 from leaky.torch.randomness import random_state_kept
 from leaky.torch.watch import undisturbed, unwrapped
 from leaky.torch.watch.names import cleaned

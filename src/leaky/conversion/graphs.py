@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaky.activation import Activation
-from leaky.checkup.batches import batches
-from leaky.checkup.graphs import arrays
-from leaky.checkup.run import Progress
 from leaky.conversion.errors import ConversionError
 from leaky.conversion.moved import Moved
 from leaky.conversion.result import Change, Conversion, Drift, Left
 from leaky.conversion.selection import Selection
+from leaky.inputs.arrays import arrays
+from leaky.inputs.batches import Progress, batches
 from leaky.onnx import ModelFile
 from leaky.onnx.outputs import pairs
 from leaky.onnx.reading import checked, opened

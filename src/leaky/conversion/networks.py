@@ -20,7 +20,7 @@ from leaky.conversion.initialisation import rescale
 from leaky.conversion.passes import Passes
 from leaky.conversion.result import Change, Conversion, Drift, Left
 from leaky.conversion.selection import Selection
-from leaky.torch.rewriting import classes, modules
+from leaky.torch.rewriting import bound, classes, modules
 from leaky.torch.rewriting.places import Place
 from leaky.torch.rewriting.sources import cells_of
 from leaky.torch.watch import unwrapped
@@ -183,7 +183,7 @@ class _Work:
         """Rewrite the code of the modules whose calls are to be converted, each once."""
         for module, slopes in self._calls.items():
             classes.convert_calls(module, slopes)
-        classes.rebind(self._root)
+        bound.rebind(self._root)
         modules.mind_transformers(self._root)
 
     def _reasons(self, candidate: Candidate) -> Iterator[str]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from leaky.checkup.batch_size import OF_A_DATA_SET
-from leaky.checkup.batches import Batch, batches
-from leaky.checkup.errors import CheckError
 from leaky.conversion.errors import ConversionError
+from leaky.inputs.batch_size import OF_A_DATA_SET
+from leaky.inputs.batches import Batch, batches
+from leaky.inputs.errors import InputError
 
 
 class Passes:
@@ -34,5 +34,5 @@ class Passes:
     def _stream(self) -> Iterator[Batch]:
         try:
             return iter(batches(self._data, self._size)[0])
-        except CheckError as error:
+        except InputError as error:
             raise ConversionError(str(error)) from None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from leaky.checkup.run import Progress, is_network, is_onnx
 from leaky.conversion.result import Conversion
 from leaky.conversion.selection import Selection, Sites
 from leaky.function import real_slope
+from leaky.inputs.batches import Progress
+from leaky.inputs.models import is_network, is_onnx
 
 _TARGETS = ("leaky_relu", "relu", "prelu")
 

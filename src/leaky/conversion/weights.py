@@ -80,10 +80,10 @@ def load_weights(
     Warns:
         SlopeWarning: the weights were made for other negative slopes. Once, with both and where.
     """
-    from leaky.checkup.loading import default_memory
-    from leaky.checkup.loading.problem import existing
-    from leaky.checkup.loading.weights import convert as make_as_recorded
-    from leaky.checkup.loading.weights import fill, read_weights
+    from leaky.inputs.loading import default_memory
+    from leaky.inputs.loading.problem import existing
+    from leaky.inputs.loading.weights import convert as make_as_recorded
+    from leaky.inputs.loading.weights import fill, read_weights
     from leaky.torch.slopes import SlopeWarning
     from leaky.torch.watch import unwrapped
 

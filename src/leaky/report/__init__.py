@@ -18,11 +18,11 @@ from leaky.report.svg import save
 if TYPE_CHECKING:
     from leaky.claims import Claims
     from leaky.comparison import Comparison
-    from leaky.report.check_page import render_check
-    from leaky.report.claims_page import render_claims
-    from leaky.report.page import render_html
-    from leaky.report.summary import summary_figure
-    from leaky.report.tuning_page import render_tuning
+    from leaky.report.check.page import render_check
+    from leaky.report.claims.page import render_claims
+    from leaky.report.comparison.page import render_html
+    from leaky.report.comparison.summary import summary_figure
+    from leaky.report.tuning.page import render_tuning
     from leaky.tuning import Tuning
 
 __all__ = [
@@ -37,11 +37,11 @@ __all__ = [
 ]
 
 _LAZY = {
-    "render_check": "leaky.report.check_page",
-    "render_claims": "leaky.report.claims_page",
-    "render_html": "leaky.report.page",
-    "render_tuning": "leaky.report.tuning_page",
-    "summary_figure": "leaky.report.summary",
+    "render_check": "leaky.report.check.page",
+    "render_claims": "leaky.report.claims.page",
+    "render_html": "leaky.report.comparison.page",
+    "render_tuning": "leaky.report.tuning.page",
+    "summary_figure": "leaky.report.comparison.summary",
 }
 
 
@@ -69,23 +69,23 @@ def write_report(
     """
     is_page = Path(path).suffix.lower() == ".html"
     if isinstance(result, Check):
-        from leaky.report.check_page import render_check
+        from leaky.report.check.page import render_check
 
         page = partial(render_check, result, then=then)
     elif type(result).__name__ == "Tuning":  # whose class takes long to load
-        from leaky.report.tuning_page import render_tuning
+        from leaky.report.tuning.page import render_tuning
 
         page = partial(render_tuning, cast("Tuning", result))
     elif type(result).__name__ == "Claims":
-        from leaky.report.claims_page import render_claims
+        from leaky.report.claims.page import render_claims
 
         page = partial(render_claims, cast("Claims", result))
     elif type(result).__name__ != "Comparison":
         expected = "expected what leaky.check, leaky.compare, leaky.tune or leaky.claims.run returned"
         raise TypeError(f"result: {type(result).__name__}; {expected}")
     else:
-        from leaky.report.page import render_html
-        from leaky.report.summary import summary_figure
+        from leaky.report.comparison.page import render_html
+        from leaky.report.comparison.summary import summary_figure
 
         comparison = cast("Comparison", result)
         page = partial(render_html, comparison)

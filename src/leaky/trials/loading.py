@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cloudpickle
 
-from leaky.checkup.loading import LoadingError
-from leaky.checkup.loading.code import is_code, named
+from leaky.inputs.loading import LoadingError
+from leaky.inputs.loading.code import is_code, named
 from leaky.trials.builtin import BUILTIN
 from leaky.trials.task import DEFAULT_NAME, Task, TaskError
 from leaky.user_code import in_one_line

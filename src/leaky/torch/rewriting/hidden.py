@@ -11,16 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaky.torch.rewriting import classes, modules
-from leaky.torch.rewriting.reach import (
-    Reached,
-    is_torchs,
-    is_torchs_module,
-    mentions_rectifiers,
-    parts,
-    reached,
-    rectifier,
-)
+from leaky.torch.rewriting import bound, classes, modules
+from leaky.torch.rewriting.mentions import is_torchs, is_torchs_module, mentions_rectifiers, parts, rectifier
+from leaky.torch.rewriting.reach import Reached, reached
 from leaky.torch.rewriting.sources import around as wrappers
 
 # What every module holds.
@@ -77,7 +70,7 @@ def _meaning(here: Reached, node: ast.AST) -> Any:
 
 
 def _held(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    if not classes.is_own(value) and mentions_rectifiers(getattr(value, "__func__", value)):
+    if not bound.is_own(value) and mentions_rectifiers(getattr(value, "__func__", value)):
         yield f"{name}()", "a function that the module holds: what it calls is not seen"
     elif _rectifiers_in(value):
         yield name, "a list or a dictionary of functions that the module holds"

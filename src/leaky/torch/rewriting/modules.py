@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leaky.torch import LeakyReLU
-from leaky.torch.rewriting.reach import is_torchs, rectifier
+from leaky.torch.rewriting.mentions import is_torchs, rectifier
 from leaky.torch.slopes import KeepsSlopes
 
 _SETTINGS = {

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from typing import Any, Literal
 
-from leaky.torch.rewriting.reach import Reached, reached, rectifier
+from leaky.torch.rewriting.mentions import rectifier
+from leaky.torch.rewriting.reach import Reached, reached
 
 #: of tensors, those that are rectifiers and take nothing
 _METHODS = {"relu": "relu", "relu_": "relu"}

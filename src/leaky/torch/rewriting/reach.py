@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import ast
-import dis
 import functools
 import inspect
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import torch
-from torch import nn
-
-from leaky.torch.rewriting.calls import FUNCTIONS
-from leaky.torch.rewriting.sources import Source, around, cells_of, rewrapped, source_of, within
-
-# Names that say that a function holds a rectifier, and those that say that it may.
-_WORDS = {
-    *("relu", "relu_", "leaky_relu", "leaky_relu_", "threshold", "threshold_", "prelu", "rrelu", "rrelu_"),
-    *("relu6", "hardtanh", "hardtanh_"),
-}
-# Of modules that are rectifiers: code may make one whenever it runs.
-_MODULES = {"ReLU", "LeakyReLU", "PReLU", "ReLU6", "Hardtanh", "RReLU", "Threshold"}
-_DOUBTFUL_WORDS = {
-    *("clamp", "clamp_", "clamp_min", "clamp_min_", "clip", "clip_", "maximum", "max", "where", "masked_fill"),
-    *("mul", "mul_", "multiply"),
-}
+from leaky.torch.rewriting.mentions import (
+    WORDS,
+    attribute,
+    codes,
+    is_foreign,
+    is_rectifier,
+    is_torchs,
+    known_name,
+    mentions,
+    theirs,
+)
+from leaky.torch.rewriting.sources import Source, around, rewrapped, source_of, within
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +74,13 @@ class Reached:
     @property
     def names_rectifiers(self) -> bool:
         """Whether its code has the name of one."""
-        return any(_WORDS & set(code.co_names) for code in _codes(self.function.__code__))
+        return any(WORDS & set(code.co_names) for code in codes(self.function.__code__))
 
     @functools.cached_property
     def _local(self) -> dict[str, Any]:
         """Its local names: of what it imports, what that is; of all others None."""
         names: dict[str, Any] = {}
-        for code in _codes(self.function.__code__):
+        for code in codes(self.function.__code__):
             names.update(dict.fromkeys((*code.co_varnames, *code.co_cellvars)))
         for node in self.nodes:
             if isinstance(node, ast.Import):
@@ -104,12 +98,12 @@ class Reached:
         if isinstance(node, ast.Name):
             if node.id in self._local:
                 return self._local[node.id]
-            return _known(self.function, node.id)
+            return known_name(self.function, node.id)
         if isinstance(node, ast.Attribute):
             if isinstance(node.value, ast.Name) and node.value.id == self.owner:  # what the class itself holds
-                held = _attribute(self.definer, node.attr)
-                return held if _is_rectifier(held) else None
-            return _attribute(self.meaning(node.value), node.attr)
+                held = attribute(self.definer, node.attr)
+                return held if is_rectifier(held) else None
+            return attribute(self.meaning(node.value), node.attr)
         return None
 
 
@@ -125,6 +119,8 @@ def reached(cls: type) -> dict[str, Reached]:
 
 #: by class: its functions when they were looked at, and the global names by which they call others
 _FUNCTIONS: WeakKeyDictionary[type, list[Any]] = WeakKeyDictionary()
+
+
 _NAMED: WeakKeyDictionary[type, list[tuple[dict[str, Any], str, Any]]] = WeakKeyDictionary()
 
 
@@ -159,7 +155,7 @@ def _reached(cls: Any) -> dict[str, Reached]:
             inner = next((held for each in _INNER if (held := getattr(value, each, None)) is not None), None)
             if isinstance(value, FunctionType) and getattr(cls, name, None) is value:
                 _reach(cls, value, definer, found, name)
-            elif isinstance(inner, FunctionType) and _mentions(inner, cls):
+            elif isinstance(inner, FunctionType) and mentions(inner, cls):
                 reason = f"a {type(value).__name__}, which does not know its module or is no method"
                 found[_key(inner)] = Reached(_key(inner), inner, inner, None, None, reason)
     return found
@@ -177,24 +173,14 @@ def run_by_forward(cls: type, held: Iterable[str] = ()) -> list[Reached]:
         for definer in theirs(cls):
             for name in names & vars(definer).keys():
                 inner = within(vars(definer)[name])
-                names |= {each for code in _codes(inner.__code__) for each in code.co_names} if inner else set()
+                names |= {each for code in codes(inner.__code__) for each in code.co_names} if inner else set()
     return [here for here in reached(cls).values() if here.name in names or not here.name]
-
-
-def theirs(cls: type) -> list[type]:
-    """Return the classes that a module's class is made of, but for those of PyTorch itself."""
-    return [each for each in cls.__mro__ if each is not object and not is_torchs(each)]
-
-
-def is_torchs(thing: Any) -> bool:
-    """Say whether a class or function is PyTorch's own."""
-    return (getattr(thing, "__module__", None) or "").partition(".")[0] == "torch"
 
 
 def _reach(cls: type, outer: Any, definer: type | None, found: dict[str, Reached], name: str = "") -> None:
     """Enter a function, and what it calls by name, if they may hold rectifiers."""
     function = within(outer)
-    if function is None or not any(_mentions(each, cls) for each in (function, *around(outer))):
+    if function is None or not any(mentions(each, cls) for each in (function, *around(outer))):
         return
     key = _key(function)
     if key in found:
@@ -226,111 +212,7 @@ def callee(cls: type, here: Reached, node: ast.AST) -> tuple[Any, type | None] |
                     return (value, above) if ours else None
     if isinstance(node, ast.Name | ast.Attribute):
         value = here.meaning(node)
-        if isinstance(value, FunctionType) and not _is_foreign(value):
+        if isinstance(value, FunctionType) and not is_foreign(value):
             definer = next((each for each in theirs(cls) if any(value is own for own in vars(each).values())), None)
             return value, definer
     return None
-
-
-def _is_foreign(function: FunctionType) -> bool:
-    return _is_own(function.__module__ or "")
-
-
-def _is_own(module: str) -> bool:
-    """Say whether a module, by its name, is Python's, NumPy's, PyTorch's or ours."""
-    top = module.partition(".")[0]
-    return top in ("torch", "leaky", "numpy", "builtins") or top in sys.stdlib_module_names
-
-
-def _attribute(base: Any, name: str) -> Any:
-    """Return what a class, or a module in Python's sense, holds: without asking it, for that may import what is large."""
-    if isinstance(base, ModuleType):
-        return vars(base).get(name)
-    held = inspect.getattr_static(base, name, None) if isinstance(base, type) else None
-    return held.__func__ if isinstance(held, staticmethod) else held
-
-
-def _known(function: FunctionType, name: str) -> Any:
-    """Return what a name that is not local stands for."""
-    cells = cells_of(function)
-    return cells[name] if name in cells else function.__globals__.get(name)
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for const in code.co_consts:
-        if isinstance(const, CodeType):
-            yield from _codes(const)
-
-
-def _mentions(function: FunctionType, cls: type, callers: frozenset[FunctionType] = frozenset()) -> bool:
-    """Say whether a function may hold rectifiers, by the names in its code, or calls by name one that may."""
-    if function in callers:
-        return False
-    callers |= {function}
-    if any(map(_is_rectifier, (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()))):
-        return True
-    for code in _codes(function.__code__):
-        names = {*code.co_names, *code.co_freevars}
-        if names & (_WORDS | _MODULES | _DOUBTFUL_WORDS) or _masks(code):
-            return True
-        known = [value for name in names if (value := _known(function, name)) is not None]
-        if "getattr" in names and any(isinstance(each, ModuleType) and is_torchs_module(each) for each in known):
-            return True  # as in getattr(F, name)
-        own = [held for name in names if (held := inspect.getattr_static(cls, name, None)) is not None]
-        if any(_is_rectifier(each) for value in (*known, *own) for each in (value, *parts(value))):
-            return True
-        if any(isinstance(each, torch.jit.ScriptFunction) for each in known):
-            return True
-        if "apply" in names and any(isinstance(each, type) and is_torchs(each.__mro__[-2]) for each in known):
-            return True  # a torch.autograd.Function
-        if "super" in names or any(each is base for each in known for base in theirs(cls)):
-            known += [vars(each).get(name) for each in theirs(cls) for name in code.co_names]
-        known += [vars(each).get(name) for each in known if _is_theirs(each) for name in code.co_names]
-        inner = [within(each) for each in known if isinstance(each, FunctionType) and not _is_foreign(each)]
-        if any(_mentions(each, cls, callers) for each in inner if each is not None):
-            return True
-    return False
-
-
-def parts(value: Any) -> Iterable[Any]:
-    """Return what is in a dictionary or a list."""
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-
-
-def is_torchs_module(value: ModuleType) -> bool:
-    """Say whether a module, in Python's sense, is PyTorch's own."""
-    return value.__name__.partition(".")[0] == "torch"
-
-
-def _is_theirs(value: Any) -> bool:
-    """Say whether something is a module, in Python's sense, of the user's own."""
-    return isinstance(value, ModuleType) and not _is_own(value.__name__)
-
-
-@functools.lru_cache(maxsize=8192)
-def _masks(code: CodeType) -> bool:
-    """Say whether code compares something and multiplies something."""
-    done = {
-        (step.opname, step.argrepr) for step in dis.get_instructions(code) if step.opname.startswith(("COMP", "BIN"))
-    }
-    return any(name == "COMPARE_OP" for name, _ in done) and ("BINARY_OP", "*") in done
-
-
-def _is_rectifier(value: Any) -> bool:
-    try:
-        return value in FUNCTIONS
-    except TypeError:  # it cannot be looked up
-        return False
-
-
-def mentions_rectifiers(function: Any) -> bool:
-    """Say whether a Python function of the user's own may hold rectifiers."""
-    if not isinstance(function, FunctionType) or _is_foreign(function):
-        return False
-    return any(_mentions(each, object) for each in (within(function), *around(function)) if each is not None)
-
-
-def rectifier(value: Any) -> str | None:
-    """Return the kind of a function that is a rectifier."""
-    return FUNCTIONS[value] if not isinstance(value, nn.Module) and _is_rectifier(value) else None

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from leaky.evidence import Site
-from leaky.torch.rewriting import classes, modules
+from leaky.torch.rewriting import bound, classes, exchange, modules
 from leaky.torch.rewriting.calls import FUNCTIONS, MAYBE
+from leaky.torch.rewriting.mentions import rectifier
 from leaky.torch.rewriting.places import Place, place_of
-from leaky.torch.rewriting.reach import Reached, reached, rectifier, run_by_forward
+from leaky.torch.rewriting.reach import Reached, reached, run_by_forward
 from leaky.torch.watch.names import cleaned
 
 # What looks at the frame that it is called from.
@@ -66,7 +67,7 @@ class Recorder:
         try:
             for module in self._root.modules():
                 self._follow(module, undo)
-            undo += classes.rebind(self._root)
+            undo += bound.rebind(self._root)
             yield
         finally:
             for each in reversed(undo):
@@ -89,7 +90,7 @@ class Recorder:
             undo.append(functools.partial(setattr, module, "__class__", before))
             _RECORDERS[id(module)] = self
             undo.append(functools.partial(_RECORDERS.__delitem__, id(module)))
-            module.__class__ = _told(before, classes.methods_held(module))
+            module.__class__ = _told(before, bound.methods_held(module))
 
     def _run(
         self, owner: nn.Module, name: str | None, key: str, index: int, function: Any, *args: Any, **named: Any
@@ -179,11 +180,11 @@ def _made(cls: Any, held: frozenset[str], code: _Code) -> type[nn.Module]:
     for here in run_by_forward(origin, held):
         exchanges[here.key] = _tellers(here, exchanges[here.key]) | exchanges[here.key]
     own = {"leaky_origin": origin, "leaky_places": getattr(cls, "leaky_places", ())}
-    return classes.exchanged(origin, exchanges, {**classes.CELLS, "__leaky_told__": _tell}, own)
+    return exchange.exchanged(origin, exchanges, {**classes.CELLS, "__leaky_told__": _tell}, own)
 
 
 def _teller(key: str, index: int, function: str) -> str:
-    return f"__leaky_told__({classes.OWNER}, {key!r}, {index}, {function})"
+    return f"__leaky_told__({exchange.OWNER}, {key!r}, {index}, {function})"
 
 
 def _tellers(here: Reached, taken: Mapping[int, ast.expr]) -> dict[int, ast.expr]:
@@ -201,8 +202,8 @@ def _tellers(here: Reached, taken: Mapping[int, ast.expr]) -> dict[int, ast.expr
             tells = isinstance(node, ast.Name | ast.Attribute) and rectifier(here.meaning(node)) is not None
             tells = tells and not isinstance(around, ast.Attribute)
         if tells:
-            tellers[index] = classes.expression(_teller(here.key, index, "__old__"))
+            tellers[index] = exchange.expression(_teller(here.key, index, "__old__"))
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
             product = _teller(here.key, index, "__leaky_product__")
-            tellers[index] = classes.expression(f"{product}(__old_left__, __old_right__)")
+            tellers[index] = exchange.expression(f"{product}(__old_left__, __old_right__)")
     return tellers

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaky.torch.rewriting import classes, modules
+from leaky.torch.rewriting import bound, classes, modules
 from leaky.torch.rewriting.calls import FUNCTIONS, MAYBE
+from leaky.torch.rewriting.mentions import rectifier
 from leaky.torch.rewriting.places import Place, place_of
-from leaky.torch.rewriting.reach import Reached, reached, rectifier
+from leaky.torch.rewriting.reach import Reached, reached
 from leaky.torch.slopes import Record, slopes_of
 from leaky.wording import counted, listing
 
@@ -48,7 +49,7 @@ def restore(model: nn.Module, record: Record, tensors: Mapping[str, Tensor]) -> 
             work.convert_calls(path, slopes, record.places.get(path, []))
         else:
             work.convert(path, slopes)
-    classes.rebind(model)
+    bound.rebind(model)
     modules.mind_transformers(model)
     return listing([f"{text} in {counted(count, 'place')}" for text, count in work.made.items()])
 

@@ -1,0 +1,1 @@
+"""A benchmark as tables and as a picture."""

@@ -1,0 +1,1 @@
+"""Verdicts on statements as a page, plots, and on a terminal."""

@@ -1,0 +1,1 @@
+"""A conversion on a terminal."""

@@ -1,0 +1,1 @@
+"""A tuning as a page, a picture, and on a terminal."""
