@@ -248,5 +248,5 @@ def test_differences_are_a_table() -> None:
     assert rows["output at −2"] == ("0", "−0.02")
     assert rows["slope below 0"] == ("0", "0.01")
     assert rows["silent units after training"] == ("12.0 %", "10.0 %")
-    assert rows["bytes kept for backward, per element"] == ("4", "0.125")
-    assert rows["time forward and backward, 1 Mi elements"] == ("1", "0.9")
+    assert rows["bytes kept for backward per element, by PyTorch's ReLU and by leaky's"] == ("4", "0.125")
+    assert rows["time forward and backward of these, 1 Mi elements"] == ("1", "0.9")

@@ -77,7 +77,7 @@ def test_slopes_of_each_position_are_told_by_the_unit(model: Model) -> None:
     assert seen.learns.tolist() == [True, True, False, True]
     assert np.isnan(seen.dormancy).tolist() == [False, True, False, False]
     assert "4 units at 1 site" in repr(check)
-    assert [(f.code, f.units) for f in check.findings if f.code == "L003"] == [("L003", (0,))]
+    assert [(f.code, f.units) for f in check.findings if f.code == "L013"] == [("L013", (0,))]
 
 
 def test_other_sessions_are_not_bounded_afterwards(model: Model) -> None:

@@ -71,9 +71,9 @@ class DeadAtBirth(Silence):
 
 
 class SilentLeak(Silence):
-    """A unit with a slope below 0 was active on no sample.
+    """A unit whose activation leaks was active on no sample.
 
-    That is no harm by itself: it still learns, by its slope's share of the gradient. On these samples it is linear; if
+    That is no harm by itself: it still learns, by the share of the gradient that leaks. On these samples it is linear; if
     many units are, the network is less than it could be: look for biases that are too low, and normalise the inputs.
     """
 
