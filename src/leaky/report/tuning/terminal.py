@@ -19,13 +19,17 @@ def show_tuning(tuning: Tuning, console: Console) -> None:
     for heading in ("slope", "seeds", metric):
         table.add_column(heading, justify="right")
     table.add_column("")
-    for row in rows(tuning):
+    told = rows(tuning)
+    for row in told:
         score = words.spread(row.mean, row.deviation, tuning.metric).removesuffix(" %")
         style = "bold" if row.slope == tuning.slope else ""
         table.add_row(f"{row.slope:.3g}", str(row.trainings), score, Text(row.said, style=style))
     console.print(Text(words.plain(f"{tuning.task}: scores on data set aside from training"), style="bold"))
     console.print(table)
-    console.print(Text("± standard deviation; what a seed does to all slopes alike is taken out", style="dim"))
+    legend = ["± standard deviation; what a seed does to all slopes alike is taken out"]
+    if any(row.said.startswith("worse") for row in told):
+        legend.append("worse: by one curve through the scores of all slopes, at 5 % for all together")
+    console.print(Text("\n".join(legend), style="dim"))
     console.print()
     console.print(Text(words.plain(tuning.headline), style="bold"))
     console.print(Text(tuning.bound))
