@@ -228,6 +228,14 @@ def test_bad_input(net: Path, arguments: list[str], message: str, capsys: pytest
     assert {path.name for path in net.iterdir()} <= {"net.py", "d.npy", "__pycache__"}
 
 
+def test_a_model_is_not_written_over_itself(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(load_model("net.py:network", trust=True).state_dict(), net / "old.pt")  # type: ignore[union-attr]
+    weights = (net / "old.pt").read_bytes()
+    assert convert("old.pt", "--model", "net.py:network", "-o", "./old.pt") == 2
+    assert capsys.readouterr().err == "leaky: --output: 'old.pt' is the model itself; expected another file\n"
+    assert (net / "old.pt").read_bytes() == weights
+
+
 def test_an_onnx_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
@@ -255,3 +263,5 @@ def test_what_converts_nothing_writes_nothing(net: Path, capsys: pytest.CaptureF
     assert convert("net.py:network", "-o", "w.pt", "--only", "xx*") == 2
     assert "Nothing was converted, so nothing was written." in capsys.readouterr().out
     assert (net / "w.pt").read_bytes() == b"earlier weights"
+    assert convert("net.py:network", "--dry-run", "--only", "xx*") == 2
+    assert "Nothing was converted, so nothing was written." in capsys.readouterr().out

@@ -90,7 +90,7 @@ def convert(
         raise ValueError("--only: it has no meaning with --only-dead; expected one of the two")
     negative_slope = _slope(slope)
     graph = Path(model).suffix.lower() == ".onnx"
-    _check_place(output, graph=graph, needed=not dry_run)
+    _check_place(output, model, graph=graph, needed=not dry_run)
     memory = default_memory() if max_memory is None else bytes_of(max_memory)
     # Whatever a user's file prints must not end up in the result.
     with messages(), redirect_stdout(sys.stderr):
@@ -132,7 +132,7 @@ def convert(
             why = f"No unit is dead on {counted(chosen.samples, 'sample')}: nothing" if dead else "Nothing"
             ending = f"{why} was converted, so nothing was written."
         print(ending, file=sys.stderr if as_json else sys.stdout)
-    return 0 if result.changes or dry_run else 2
+    return 0 if result.changes else 2
 
 
 def _slope(text: str) -> float | None:
@@ -145,9 +145,11 @@ def _slope(text: str) -> float | None:
     raise ValueError(f"--slope: {text!r}; expected a number, or own")
 
 
-def _check_place(output: Path | None, *, graph: bool, needed: bool) -> None:
+def _check_place(output: Path | None, model: str, *, graph: bool, needed: bool) -> None:
     if output is not None:
         check_output(output, (".onnx",) if graph else (".pt", ".pth", ".safetensors"))
+        if output.resolve() == Path(model).resolve():
+            raise ValueError(f"--output: {str(output)!r} is the model itself; expected another file")
     elif needed:
         raise ValueError("--output: none; expected a file to write, or --dry-run to write nothing")
 
