@@ -15,7 +15,7 @@ from leaky.tuning.layers import Layers
 Tuned = Callable[..., Any]
 Scores = dict[float, list[float | None]]
 
-LEVEL: Scores = {slope: [0.9, 0.88, 0.9, 0.88] for slope in (0.01, 0.1, 0.3)}
+LEVEL: Scores = {slope: [0.9, 0.88, 0.9, 0.88] for slope in (0.01, 0.1, 0.3, 1.0)}
 RISING: Scores = {0.01: [0.5, 0.52] * 3, 0.1: [0.6, 0.62] * 3, 0.3: [0.8, 0.82] * 3}
 #: a top between slopes that are worse
 HILL: Scores = {0.01: [0.5, 0.52] * 3, 0.2: [0.79, 0.81] * 3, 0.3: [0.8, 0.82] * 3, 0.9: [0.6, 0.62] * 3}
@@ -23,9 +23,7 @@ HILL: Scores = {0.01: [0.5, 0.52] * 3, 0.2: [0.79, 0.81] * 3, 0.3: [0.8, 0.82] *
 
 def test_a_customary_slope_is_as_good(tuned: Tuned) -> None:
     headline = tuned(LEVEL).headline
-    assert headline.startswith(
-        "On digits, 0.01 is as good as any slope here: slopes from 0.01 to 0.3 are as good within"
-    )
+    assert headline.startswith("On digits, 0.01 is as good as any slope here: slopes from 0.01 to 1 are as good within")
 
 
 def test_a_slope_is_the_best_found(tuned: Tuned) -> None:
@@ -52,6 +50,7 @@ def test_a_customary_slope_that_may_lose_more_is_not_said_to_be_as_good(tuned: T
         0.18: [0.912, 0.906, 0.931, 0.913, 0.925, 0.893, 0.92, 0.91, 0.917, 0.915],
         0.2: [0.918, 0.911, 0.913, 0.914, 0.915, 0.913, 0.908, 0.918, 0.902, 0.938],
         0.3: [0.923, 0.931, 0.911, 0.896, 0.894, 0.903, 0.905, 0.907],
+        1.0: [0.911, 0.909, 0.9, 0.917, 0.914, 0.906, 0.915, 0.92, 0.9, 0.908],
     }
     tuning = tuned(scores, 0.01)
     assert tuning.settled
@@ -85,7 +84,7 @@ def test_the_bound(tuned: Tuned, tolerance: float, metric: str, loss: str, asked
     assert replace(tuning, curve=curve, tolerance=0.02).bound.endswith("(95 %): within the tolerance of 2.0 points.")
     said = replace(tuning, curve=curve, tolerance=tolerance, metric=metric, ended="the time was up").bound
     assert said == (
-        f"By 12 trainings, it loses at most {loss} against the best slope (95 %), "
+        f"By 16 trainings, it loses at most {loss} against the best slope (95 %), "
         f"not within the tolerance of {asked}: the time was up."
     )
 
@@ -108,12 +107,12 @@ def test_a_slope_for_each_site_is_held_against_one(tuned: Tuned, scores: list[fl
     assert layers.headline.startswith(f"A slope for each of the 2 sites {said}")
     untried = replace(layers, verdict=None)
     assert untried.headline == (
-        "12 trainings with a slope for each of the 2 sites found a higher mean than one slope's; "
+        "16 trainings with a slope for each of the 2 sites found a higher mean than one slope's; "
         "it was not tried on fresh seeds."
     )
     alike = replace(untried, slopes=(0.3, 0.3))
     assert (
-        alike.headline == "12 trainings with a slope for each of the 2 sites found nothing better than 0.3 everywhere."
+        alike.headline == "16 trainings with a slope for each of the 2 sites found nothing better than 0.3 everywhere."
     )
     document = tuned(LEVEL, layers=layers).to_dict()
     assert json.loads(json.dumps(document, allow_nan=False))["layers"]["slopes"] == [0.1, 0.2]

@@ -1,16 +1,15 @@
-"""The score as a function of the slope, as far as noisy trainings show it: a Gaussian process, and what follows from it."""
+"""The score as a function of the slope, as far as noisy trainings show it: Gaussian processes, and what follows from them."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import studentized_range
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
@@ -50,45 +49,106 @@ class Curve:
 def fit(scores: Mapping[float, Mapping[int, float]], eligible: Collection[float], least: float) -> Curve:
     """Return the curve that the scores, by slope and seed, show; the best slope is one of the eligible ones.
 
-    What a seed does to all slopes alike is taken out first, so that slopes tried on other seeds can be compared. Then a
-    Gaussian process over √slope is fitted by maximum likelihood (Rasmussen & Williams 2006, algorithm 2.1, as
-    scikit-learn does it). The same scores give the same curve. The means of different slopes are taken to differ by
-    ``least`` (their standard deviation) or more, so that slopes that were not tried are never taken for equally good.
+    What a seed does to all slopes alike is taken out first, so that slopes tried on other seeds can be compared. Then
+    Gaussian processes over √slope are fitted, one for each of a grid of length scales, variances and noises, and weighed
+    by their marginal likelihood (Rasmussen & Williams 2006, algorithm 2.1 and section 5.2): few scores do not tell these
+    apart, and the likeliest alone would be too sure of itself. The same scores give the same curve. The means of
+    different slopes are taken to differ by ``least`` (their standard deviation) or more, so that slopes that were not
+    tried are never taken for equally good.
     """
     slopes, values = centred(scores)
     scale = max(float(values.std()), 1e-6)
     offset = float(values.mean())
-    weakest = (least / scale) ** 2
-    variance = ConstantKernel(max(1.0, 2 * weakest), (weakest, 1e2 * max(1.0, weakest)))
-    kernel = variance * RBF(0.3, (0.15, 0.7)) + WhiteKernel(0.5, (1e-2, 1e1))
-    process = GaussianProcessRegressor(kernel, n_restarts_optimizer=4, random_state=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a parameter at the end of its range will do
-        process.fit(np.sqrt(slopes)[:, None], (values - offset) / scale)
-    noise = float(np.sqrt(process.kernel_.k2.noise_level))
-    smooth = GaussianProcessRegressor(process.kernel_.k1, alpha=noise**2, optimizer=None)
-    smooth.fit(np.sqrt(slopes)[:, None], (values - offset) / scale)
     asked = np.union1d(GRID, slopes)
-    mean, covariance = smooth.predict(np.sqrt(asked)[:, None], return_cov=True)
-    spread = np.sqrt(np.maximum(np.diag(covariance), 0))
-    drawn = _draws(mean, covariance)
-    best = int(np.argmax(np.where(np.isin(asked, list(eligible)), mean, -np.inf)))
+    known = _mixture(np.sqrt(slopes), (values - offset) / scale, np.sqrt(asked), least / scale)
+    best = int(np.argmax(np.where(np.isin(asked, list(eligible)), known.mean, -np.inf)))
+    drawn = known.draws()
     losses = drawn.max(axis=1, keepdims=True) - drawn
     bounds = np.quantile(losses, 0.95, axis=0) * scale
-    apart = np.sqrt(np.maximum(np.diag(covariance) + covariance[best, best] - 2 * covariance[best], 0))
-    worse = mean[best] - mean > _needed(slopes, (values - offset) / scale, scores, noise) * apart
+    spread = known.spread()
+    behind = known.mean[best] - known.mean
+    worse = behind > _needed(slopes, (values - offset) / scale, scores, known.noise) * known.spread(best)
     return Curve(
         slopes=asked,
-        mean=mean * scale + offset,
-        low=(mean - 1.96 * spread) * scale + offset,
-        high=(mean + 1.96 * spread) * scale + offset,
-        noise=noise * scale,
+        mean=known.mean * scale + offset,
+        low=(known.mean - 1.96 * spread) * scale + offset,
+        high=(known.mean + 1.96 * spread) * scale + offset,
+        noise=known.noise * scale,
         best=float(asked[best]),
         regret=float(losses[:, best].mean()) * scale,
         regret_bound=float(bounds[best]),
         loss_bounds=bounds,
         worse=worse,
         as_good=_as_good(asked, worse, best, (slopes.min(), slopes.max())),
+    )
+
+
+@dataclass(frozen=True)
+class _Mixture:
+    """Gaussian processes at the same places, each with its weight."""
+
+    #: shape (processes,), adding up to 1
+    weights: Floats
+    #: shapes (processes, places) and (processes, places, places)
+    means: Floats
+    covariances: Floats
+    noises: Floats
+
+    @property
+    def mean(self) -> Floats:
+        mean: Floats = self.weights @ self.means
+        return mean
+
+    @property
+    def noise(self) -> float:
+        return float(np.sqrt(self.weights @ self.noises**2))
+
+    def spread(self, reference: int | None = None) -> Floats:
+        """Return the standard deviation at each place; of the difference to a place, if one is named."""
+        means, variances = self.means, np.diagonal(self.covariances, axis1=1, axis2=2)
+        if reference is not None:
+            means = means - means[:, reference, None]
+            variances = variances + variances[:, reference, None] - 2 * self.covariances[:, reference]
+        second = self.weights @ (variances + means**2)
+        spread: Floats = np.sqrt(np.maximum(second - (self.weights @ means) ** 2, 0))
+        return spread
+
+    def draws(self) -> Floats:
+        """Return functions drawn, shape (draws, places); always the same ones."""
+        rng = np.random.default_rng(0)
+        parts = []
+        for mean, covariance, count in zip(
+            self.means, self.covariances, np.ceil(self.weights * _DRAWS).astype(int), strict=True
+        ):
+            values, vectors = np.linalg.eigh(covariance)
+            normal = rng.standard_normal((count, len(mean)))
+            parts.append(mean + normal * np.sqrt(np.maximum(values, 0)) @ vectors.T)
+        return np.concatenate(parts)
+
+
+def _mixture(x: Floats, y: Floats, asked: Floats, least: float) -> _Mixture:
+    """Return the processes that values of mean 0 and variance 1 leave likely."""
+    noises = np.geomspace(0.1, 3, 10)
+    variances = np.geomspace(least**2, 1e2 * max(1.0, least**2), 8)
+    kernel = ConstantKernel(1.0) * RBF(1.0) + WhiteKernel(1.0)
+    process = GaussianProcessRegressor(kernel, optimizer=None).fit(x[:, None], y)
+    thetas = np.log([*product(variances, np.geomspace(0.15, 0.7, 5), noises**2)])
+    likelihoods = np.array([process.log_marginal_likelihood(theta) for theta in thetas])
+    weights = np.exp(likelihoods - likelihoods.max())
+    likely = np.argsort(-weights)
+    likely = likely[: int(np.searchsorted(np.cumsum(weights[likely]), 0.99 * weights.sum())) + 1]
+    means, covariances = [], []
+    for theta in thetas[likely]:
+        fitted = kernel.clone_with_theta(theta)
+        smooth = GaussianProcessRegressor(fitted.k1, alpha=fitted.k2.noise_level, optimizer=None).fit(x[:, None], y)
+        mean, covariance = smooth.predict(asked[:, None], return_cov=True)
+        means.append(mean)
+        covariances.append(covariance)
+    return _Mixture(
+        weights[likely] / weights[likely].sum(),
+        np.array(means),
+        np.array(covariances),
+        np.exp(thetas[likely, 2] / 2),
     )
 
 
@@ -104,14 +164,6 @@ def centred(scores: Mapping[float, Mapping[int, float]]) -> tuple[Floats, Floats
     solved = np.linalg.lstsq(effects, np.append(values, 0.0))[0]
     by_seed = dict(zip(seeds, solved[len(slopes) :], strict=True))
     return np.array([row[0] for row in rows]), values - np.array([by_seed[row[1]] for row in rows])
-
-
-def _draws(mean: Floats, covariance: Floats) -> Floats:
-    """Return functions drawn from the process, shape (draws, slopes); always the same ones."""
-    values, vectors = np.linalg.eigh(covariance)
-    normal = np.random.default_rng(0).standard_normal((_DRAWS, len(mean)))
-    drawn: Floats = mean + normal * np.sqrt(np.maximum(values, 0)) @ vectors.T
-    return drawn
 
 
 def _needed(slopes: Floats, values: Floats, scores: Mapping[float, Mapping[int, float]], noise: float) -> float:
