@@ -5,9 +5,11 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 # Test processes run side by side: one thread each. Before NumPy or PyTorch is imported, hence here.
@@ -20,6 +22,11 @@ from numpy.typing import ArrayLike
 
 from leaky.checkup import Check, Layer, Seen
 from leaky.evidence import Evidence, Site, batch_statistics
+
+# What test files share stands in a module beside them, leaky_tests.torch.forms say: no folder of tests is on the path.
+pytest.register_assert_rewrite("leaky_tests")
+sys.modules["leaky_tests"] = ModuleType("leaky_tests")
+sys.modules["leaky_tests"].__path__ = [str(Path(__file__).parent)]
 
 # No deadline per example: a shared machine's pauses are no failures.
 settings.register_profile("leaky", deadline=None)
