@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,22 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import leaky
-
-FORMS = Path(__file__).parents[1] / "torch" / "test_watch_forms.py"
-
-
-def load(path: Path) -> ModuleType:
-    """Return another module of tests."""
-    spec = importlib.util.spec_from_file_location(f"conversion_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-forms = load(FORMS)
+from leaky_tests.torch import forms
 
 
 def sites(model: nn.Module, x: Tensor) -> list[tuple[str, Any]]:
