@@ -1,4 +1,4 @@
-"""What is said of data that a network cannot take, or takes for something else."""
+"""Data for networks of several inputs, and the advice that comes with what a network cannot take."""
 
 from __future__ import annotations
 
@@ -10,13 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import leaky
-from leaky.checkup import merge
 from leaky.inputs import InputError
-
-
-def net() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3), nn.ReLU())
+from leaky_tests.inputs.fed import A, B, Y, net
 
 
 class Two(nn.Module):
@@ -29,10 +24,6 @@ class Two(nn.Module):
     def forward(self, a: Tensor, b: Tensor, scale: float = 1.0) -> Tensor:
         y: Tensor = self.act(self.a(a) + scale * self.b(b))
         return y
-
-
-DATA = np.random.default_rng(0).normal(size=(60, 7))
-A, B, Y = DATA[:, :4], DATA[:, 4:], np.arange(60) % 8
 
 
 def active(check: leaky.Check) -> list[int]:
@@ -94,40 +85,3 @@ def test_a_table_is_no_list_of_its_columns() -> None:
     pandas = pytest.importorskip("pandas")
     with pytest.raises(InputError, match=r"^data: DataFrame; expected an array, .* such as data.to_numpy\(\)$"):
         leaky.check(net(), pandas.DataFrame(A))
-
-
-def test_one_axis_that_a_network_takes_is_told() -> None:
-    notes = leaky.check(net(), A[0]).notes
-    assert (
-        "The data have one axis: each number was taken for a sample. One sample of n numbers has shape (1, n)." in notes
-    )
-    assert leaky.check(net(), A).notes == ()
-    tokens = nn.Sequential(nn.Embedding(60, 4), nn.ReLU())
-    assert leaky.check(tokens, Y).notes == ()
-
-
-@pytest.mark.parametrize(
-    ("shape", "place", "value", "text"),
-    [
-        ((50, 4), (17, 3), np.nan, "In the data: NaN in sample 17, column 3 (counted from 0)."),
-        ((50, 4), (17, 3), -np.inf, "In the data: an infinite number in sample 17, column 3 (counted from 0)."),
-        ((50, 2, 4), (17, 1, 3), np.nan, "In the data: NaN in sample 17, at (1, 3) (counted from 0)."),
-        (
-            (50, 4),
-            (slice(17, 20), 3),
-            np.nan,
-            "In the data: NaN in sample 17, column 3 (counted from 0), and 2 others.",
-        ),
-    ],
-)
-def test_numbers_in_the_data_that_are_none_are_told_once(shape: Any, place: Any, value: float, text: str) -> None:
-    x = np.ones(shape)
-    x[place] = value
-    check = leaky.check(net(), x, batch_size=8)
-    (finding,) = [each for each in check.findings if each.code == "L012"]
-    assert finding.site is None
-    assert finding.severity == "problem"
-    assert finding.text == f"{text} What the network makes of them tells nothing."
-    clean = leaky.check(net(), np.ones(shape))
-    for both in ([check, clean], [clean, check]):
-        assert [f.text for f in merge(both).findings if f.code == "L012"] == [finding.text]
