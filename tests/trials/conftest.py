@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from torch import nn
 
 from leaky import Activation, Task
+from leaky_tests.trials.shared import MINE
 
 
 def small_network(activation: Activation) -> nn.Module:
@@ -27,3 +29,15 @@ def make_task() -> Callable[..., Task]:
         return Task(**{"model": small_network, "x": x, "y": y, "epochs": 3, "name": "blobs", **changes})
 
     return make
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> str:
+    (tmp_path / "mine.py").write_text(MINE)
+    return f"{tmp_path / 'mine.py'}:task"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def study(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    file = str(tmp_path / "study.db")
+    return file if request.param == "sqlite" else request.getfixturevalue("postgres")
