@@ -113,6 +113,13 @@ def test_what_is_proved_is_not_reported_as_merely_unseen(see: See, checked: Chec
     assert codes(checked(see("relu", x, proved=[False] * 3), input_range=(0.0, 1.0))) == {"L003": (1, 2)}
 
 
+def test_what_leaks_is_no_problem_for_being_proved_silent(see: See, checked: Checked) -> None:
+    x = np.tile([[1.0, -1.0, -2.0], [-1.0, -1.0, -2.0]], (100, 1))
+    (finding,) = checked(see("act", x, "leaky_relu", proved=[False, False, True]), input_range=(0.0, 1.0)).findings
+    assert (finding.code, finding.severity, finding.units) == ("L013", "remark", (1, 2))
+    assert finding.text.endswith(" 1 of 3 units can never be, which is proved.")
+
+
 def test_always_on_is_linear_between_the_limits(see: See, checked: Checked, codes: Codes) -> None:
     x = np.tile([[1.0, 1.0], [2.0, 7.0]], (100, 1))
     assert codes(checked(see("act", x, "relu6"))) == {"L007": (0,)}

@@ -21,7 +21,7 @@ class Silence(SiteRule):
     severity: ClassVar[Severity] = "problem"
 
     def silence(self, seen: Seen, check: Check, units: Bools) -> Iterator[Finding]:
-        """Yield the finding on units that were silent on all samples, and not proved to be for ever."""
+        """Yield the finding on units that were silent on all samples."""
         if not units.any():
             return
         samples = counted(seen.evidence.samples, "sample")
@@ -32,7 +32,7 @@ class Silence(SiteRule):
         )
         yield self.finding(
             self.severity,
-            text + doubt(seen),
+            text + proved(seen, units) + doubt(seen),
             seen,
             units,
             causes=causes.of_silence(seen, units, check),
@@ -80,15 +80,14 @@ class SilentLeak(Silence):
     code, title, severity = "L013", "silent units that leak", "remark"
 
     def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
-        silent = seen.silent & seen.learns
-        yield from self.silence(seen, check, silent if seen.proved is None else silent & ~seen.proved)
+        yield from self.silence(seen, check, seen.silent & seen.learns)
 
 
 class ProvedDead(SiteRule):
-    """A unit cannot be active, whatever the input in the range.
+    """A unit cannot be active, whatever the input in the range, and gets no gradient.
 
-    No data in this range will ever change it, and without a negative slope no training step does, unless the layers
-    before it move. Remove it, or replace the activation by one with a slope and train on.
+    No data in this range will ever change it, and no training step does, unless the layers before it move. Remove it, or
+    replace the activation by one with a negative slope and train on.
     """
 
     code, title = "L002", "units proved dead"
@@ -98,18 +97,20 @@ class ProvedDead(SiteRule):
         return None if check.input_range is None else super().look(check)
 
     def _look_at(self, seen: Seen, check: Check) -> Iterator[Finding]:
-        if seen.proved is None or not seen.proved.any() or check.input_range is None:
+        if seen.proved is None or check.input_range is None:
             return
         stuck = seen.proved & ~seen.learns
-        are = "is" if seen.proved.sum() == 1 else "are"
-        text = f"{some_of(seen.proved).capitalize()} {are} never active for any input {span(*check.input_range)}: proved by bounds on every layer."
+        if not stuck.any():
+            return
+        are = "is" if stuck.sum() == 1 else "are"
+        text = f"{some_of(stuck).capitalize()} {are} never active for any input {span(*check.input_range)}: proved by bounds on every layer."
         yield self.finding(
-            "problem" if stuck.any() else "remark",
+            "problem",
             text,
             seen,
-            seen.proved,
-            causes=causes.of_silence(seen, seen.proved, check),
-            numbers={"low": check.input_range[0], "high": check.input_range[1], "proved": int(seen.proved.sum())},
+            stuck,
+            causes=causes.of_silence(seen, stuck, check),
+            numbers={"low": check.input_range[0], "high": check.input_range[1], "proved": int(stuck.sum())},
         )
 
 
@@ -129,16 +130,20 @@ class DeadLayer(SiteRule):
         dead = seen.dead
         text = f"Nothing gets through: {some_of(dead)} {'was' if dead.sum() == 1 else 'were'} active on none of the "
         text += f"{counted(seen.evidence.samples, 'sample')} (95 %: active on at most {share(seen.bound)} of inputs)."
-        if seen.proved is not None and seen.proved.any():
-            text += f" {some_of(seen.proved).capitalize()} can never be, which is proved."
         yield self.finding(
             "problem",
-            text + doubt(seen),
+            text + proved(seen, dead) + doubt(seen),
             seen,
             dead,
             causes=causes.of_silence(seen, dead, check),
             numbers={"samples": seen.evidence.samples, "bound": seen.bound, "silent": int(dead.sum())},
         )
+
+
+def proved(seen: Seen, units: Bools) -> str:
+    """Return what is said of those of the units that are proved to be silent, or nothing."""
+    known = units & (False if seen.proved is None else seen.proved)
+    return f" {some_of(known).capitalize()} can never be, which is proved." if known.any() else ""
 
 
 def is_dead_layer(seen: Seen) -> bool:
