@@ -9,6 +9,8 @@ from torch.nn import functional
 
 import leaky
 from leaky.claims import converting, dying, gradients, growth, kink, linearity, silence
+from leaky.claims.experiment import _modules
+from leaky.claims.means import geometric_mean
 from leaky.claims.registry import EXPERIMENTS
 from leaky.claims.sparsity import kept_bytes
 from leaky.trials import Task, load_task
@@ -28,6 +30,18 @@ from leaky.trials import Task, load_task
 def test_bytes_kept_for_backward(function: object, bytes_each: float) -> None:
     elements = 1 << 22
     assert kept_bytes(function, elements) == pytest.approx(bytes_each * elements, rel=0.01)  # type: ignore[arg-type]
+
+
+def test_what_explodes_stays_infinite_in_the_mean_and_what_vanishes_does_not_end_it() -> None:
+    assert geometric_mean([2.0, 8.0]) == pytest.approx(4)
+    assert geometric_mean([1.0, float("inf")]) == float("inf")
+    assert 0 < geometric_mean([1.0, 0.0]) < 1e-18
+
+
+def test_a_measurement_is_known_by_all_modules_of_ours_that_make_it() -> None:
+    assert {"leaky.claims.growth", "leaky.claims.means"} <= _modules("leaky.claims.growth", set())
+    assert {"leaky.claims.adversaries", "leaky.claims.gan"} <= _modules("leaky.claims.adversaries", set())
+    assert all(name.startswith("leaky.claims.") for name in _modules("leaky.claims.adversaries", set()))
 
 
 def test_a_silenced_unit_by_plain_descent(monkeypatch: pytest.MonkeyPatch) -> None:

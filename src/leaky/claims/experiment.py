@@ -77,10 +77,19 @@ class Experiment:
         return self.statement.id
 
     def fingerprint(self) -> str:
-        """Return a digest of its recipe, of the module that makes it, of versions and machine."""
-        source = inspect.getsource(sys.modules[self.measure.__module__])
-        parts = f"{self.statement.recipe}\n{source}\n{environment()!r}"
+        """Return a digest of its recipe, of the modules of ours that make it, of versions and machine."""
+        sources = [inspect.getsource(sys.modules[name]) for name in sorted(_modules(self.measure.__module__, set()))]
+        parts = "\n".join([self.statement.recipe, *sources, repr(environment())])
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def _modules(name: str, known: set[str]) -> set[str]:
+    """Return the modules of statements that one takes something from, itself first, and that these do."""
+    if name not in known and name.startswith(f"{__package__}."):
+        known.add(name)
+        for value in vars(sys.modules[name]).values():
+            _modules(value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None) or "", known)
+    return known
 
 
 def repeatable(measure: Callable[[Lab], Measured]) -> Callable[[Lab], Measured]:

@@ -18,5 +18,6 @@ def mean(values: Sequence[float | None]) -> float | None:
 
 
 def geometric_mean(values: Iterable[float]) -> float:
-    """Return the geometric mean; what is 0 or not finite counts as the smallest number of float32."""
-    return statistics.geometric_mean(max(v, _TINY) if math.isfinite(v) else _TINY for v in values)
+    """Return the geometric mean; what is below the smallest number of float32 counts as that. Infinite if a value is."""
+    logarithms = [math.log(max(value, _TINY)) for value in values]
+    return math.exp(statistics.fmean(logarithms))
