@@ -37,8 +37,8 @@ STATEMENT = Statement(
         "Slopes in use are 0.01 to 0.2. Linearity harms if slope 0.2 is shown to be worse than 0.01 (paired, Holm over the arms of a task). Information "
         f"is lost if from the outputs of one layer with a slope in use the inputs are found with an error above {100 * _LOST:g} %. The statement holds if "
         "linearity harms on all three tasks and information is lost; it does not hold if linearity harms on none and no information is lost; otherwise it "
-        "holds only for what is named. What rounding takes from many layers is told, and counts for nothing: in the first run it had counted as "
-        "lost, which is a matter of float32, and no property of the function."
+        "holds only for what is named. Changed after the first run: what rounding takes from many layers had counted as lost, which is a matter of float32 "
+        "and no property of the function; it is told, and counts for nothing. A slope above 0 can be inverted, so that no loss is expected."
     ),
     published=(
         Published(

@@ -1,4 +1,4 @@
-"""A statement, and how it is put to the test: all of it written down before the test is run."""
+"""A statement, and how it is put to the test: written down before the test is run; what was changed after that says so."""
 
 from __future__ import annotations
 
