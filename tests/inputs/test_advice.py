@@ -57,6 +57,11 @@ def test_of_two_arrays_the_second_is_the_target_where_it_can_be() -> None:
             A,
             r"missing 1 required positional argument: 'b'.*; for several inputs: expected a tuple \(a, b\), or a dict",
         ),
+        (
+            lambda: nn.Sequential(nn.Linear(4, 8), nn.ReLU()),
+            torch.ones((5, 4), dtype=torch.uint8),
+            r"; tensors keep their type: expected floats for measurements, such as x\.float\(\)",
+        ),
         (Two, [A, B], "; for several inputs: expected a tuple"),
         (net, np.arange(40).reshape(10, 4), r"; whole numbers are taken for token ids: expected floats .* x.astype\("),
         (net, torch.arange(40).reshape(10, 4), "; whole numbers are taken for token ids"),

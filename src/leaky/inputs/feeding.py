@@ -138,8 +138,13 @@ def _advice(batch: Batch, text: str) -> str:
     arrays = [a for a in (*batch.positional, *batch.named.values()) if hasattr(a, "dtype") and hasattr(a, "shape")]
     if "required positional argument" in text:
         return "for several inputs: expected a tuple (a, b), or a dict by the names of forward's arguments"
-    if any(word in text for word in ("dtype", "Long", "scalar type")) and any(holds_tokens(a.dtype) for a in arrays):
-        return "whole numbers are taken for token ids: expected floats for measurements, such as x.astype('float32')"
+    if any(word in text for word in ("dtype", "Long", "Byte", "Char", "scalar type")):
+        if any(holds_tokens(a.dtype) for a in arrays):
+            return (
+                "whole numbers are taken for token ids: expected floats for measurements, such as x.astype('float32')"
+            )
+        if any(isinstance(a, Tensor) and not (a.is_floating_point() or a.is_complex()) for a in arrays):
+            return "tensors keep their type: expected floats for measurements, such as x.float()"
     if any(len(a.shape) == 1 for a in arrays):
         return "data of one axis are samples of one number each: one sample of n numbers has shape (1, n)"
     return ""
