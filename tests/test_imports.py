@@ -1,6 +1,7 @@
 """The house rules about imports, read from the source, and what ``import leaky`` loads."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -220,6 +221,19 @@ def loaded_by(statement: str) -> set[str]:
 
 def test_import_leaky_loads_nothing_heavy() -> None:
     assert loaded_by("import leaky; leaky.leaky_relu(-1.0); dir(leaky); leaky.__version__") == set()
+
+
+def test_parts_are_there_by_their_documented_names() -> None:
+    """Whatever is loaded already: so each in a Python of its own."""
+    api = (Path(__file__).parents[1] / "docs" / "api.md").read_text("utf-8")
+    parts = {name for name in re.findall(r"\bleaky\.(\w+)", api) if name in RANK}
+    assert {"checkup", "revival", "torch"} <= parts
+    for part in sorted(parts):
+        subprocess.run([sys.executable, "-c", f"import leaky; leaky.{part}"], check=True, timeout=120)
+
+
+def test_the_report_loads_nothing_that_draws() -> None:
+    assert not {"matplotlib", "scipy", "torch"} & loaded_by("import leaky.report.check.terminal")
 
 
 def test_the_command_line_takes_charge_of_ctrl_c_before_it_loads_anything() -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from leaky.function import leaky_relu_inverse as leaky_relu_inverse
     from leaky.function import set_num_threads as set_num_threads
     from leaky.function import sign_mask as sign_mask
+    from leaky.inputs import InputError as InputError
     from leaky.report import write_report as write_report
     from leaky.revival import Revival as Revival
     from leaky.revival import revive as revive
@@ -45,6 +46,7 @@ _LAZY = {
     "Check": "leaky.checkup",
     "Comparison": "leaky.comparison",
     "Conversion": "leaky.conversion",
+    "InputError": "leaky.inputs",
     "Revival": "leaky.revival",
     "Task": "leaky.trials",
     "Tuning": "leaky.tuning",
@@ -66,13 +68,17 @@ _LAZY = {
     "tune": "leaky.tuning",
     "write_report": "leaky.report",
 }
-_LAZY_MODULES = ("claims", "jax", "onnx", "torch")
+_LAZY_MODULES = (
+    *("benchmark", "checkup", "claims", "comparison", "conversion", "evidence", "function", "inputs", "jax", "onnx"),
+    *("report", "revival", "torch", "trials", "tuning"),
+)
 
 __all__ = [
     "Activation",
     "Check",
     "Comparison",
     "Conversion",
+    "InputError",
     "Revival",
     "Task",
     "Tuning",

@@ -1,6 +1,6 @@
 """Plots and pages from what the tools return.
 
-What draws a comparison is loaded when first asked for, because the comparison needs PyTorch and the function does not.
+What draws is loaded when first asked for: it takes time, and what draws a comparison needs PyTorch too.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from leaky.checkup.result import Check
 from leaky.files import write_atomically
-from leaky.report.function import function_figure
-from leaky.report.svg import save
 
 if TYPE_CHECKING:
     from leaky.claims import Claims
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
     from leaky.report.claims.page import render_claims
     from leaky.report.comparison.page import render_html
     from leaky.report.comparison.summary import summary_figure
+    from leaky.report.function import function_figure
+    from leaky.report.svg import save
     from leaky.report.tuning.page import render_tuning
     from leaky.tuning import Tuning
 
@@ -37,10 +37,12 @@ __all__ = [
 ]
 
 _LAZY = {
+    "function_figure": "leaky.report.function",
     "render_check": "leaky.report.check.page",
     "render_claims": "leaky.report.claims.page",
     "render_html": "leaky.report.comparison.page",
     "render_tuning": "leaky.report.tuning.page",
+    "save": "leaky.report.svg",
     "summary_figure": "leaky.report.comparison.summary",
 }
 
@@ -86,6 +88,7 @@ def write_report(
     else:
         from leaky.report.comparison.page import render_html
         from leaky.report.comparison.summary import summary_figure
+        from leaky.report.svg import save
 
         comparison = cast("Comparison", result)
         page = partial(render_html, comparison)
