@@ -117,6 +117,7 @@ def convert(
             )
         if output is not None and not dry_run and result.changes:
             _write(result, output, graph=graph)
+    alive = only_dead and not any(seen.dead.any() for seen in chosen.judged.values())
     with suppress(BrokenPipeError):  # what was written is written
         if as_json:
             print(json.dumps(result.to_dict(), allow_nan=False))
@@ -128,11 +129,10 @@ def convert(
         elif result.changes:
             ending = "Nothing was written (--dry-run)."
         else:
-            dead = only_dead and not any(seen.dead.any() for seen in chosen.judged.values())
-            why = f"No unit is dead on {counted(chosen.samples, 'sample')}: nothing" if dead else "Nothing"
+            why = f"No unit is dead on {counted(chosen.samples, 'sample')}: nothing" if alive else "Nothing"
             ending = f"{why} was converted, so nothing was written."
         print(ending, file=sys.stderr if as_json else sys.stdout)
-    return 0 if result.changes else 2
+    return 0 if result.changes or alive else 2
 
 
 def _slope(text: str) -> float | None:
