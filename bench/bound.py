@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from leaky.tuning.curve import GRID, fit
+from leaky.tuning.curve import GRID, SURE, fit
 
 SLOPES = (0.01, 0.1, 0.1818, 0.2, 0.3, 0.62, 1.0)
 HEIGHTS, NOISES, TIMES, TOLERANCE = (0.01, 0.03, 0.08), ((0.005, 2), (0.02, 2), (0.02, 4), (0.05, 2)), 40, 0.01
@@ -37,7 +37,7 @@ def main() -> None:
         losses, bounds = cases.T
         held.append(float((losses <= bounds).mean()))
         print(f"{height:6} {noise:5} {seeds:5} {bounds.mean():.3f} {losses.mean():.3f} {held[-1]:6.1%}")
-    print(f"in all it holds in {np.mean(held):.0%}, where 95% are said")
+    print(f"in all it holds in {np.mean(held):.0%}, where {SURE:.0%} are said")
 
 
 if __name__ == "__main__":

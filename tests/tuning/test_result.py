@@ -81,10 +81,10 @@ def test_an_interval_of_one_point_is_none(tuned: Tuned) -> None:
 def test_the_bound(tuned: Tuned, tolerance: float, metric: str, loss: str, asked: str) -> None:
     tuning = tuned(LEVEL)
     curve = replace(tuning.curve, regret_bound=0.01234)
-    assert replace(tuning, curve=curve, tolerance=0.02).bound.endswith("(95 %): within the tolerance of 2.0 points.")
+    assert replace(tuning, curve=curve, tolerance=0.02).bound.endswith("(90 %): within the tolerance of 2.0 points.")
     said = replace(tuning, curve=curve, tolerance=tolerance, metric=metric, ended="the time was up").bound
     assert said == (
-        f"By 16 trainings, it loses at most {loss} against the best slope (95 %), "
+        f"By 16 trainings, it loses at most {loss} against the best slope (90 %), "
         f"not within the tolerance of {asked}: the time was up."
     )
 

@@ -9,7 +9,7 @@ from leaky import wording
 from leaky.activation import Activation
 from leaky.comparison import Comparison
 from leaky.trials import Trial
-from leaky.tuning.curve import Curve
+from leaky.tuning.curve import SURE, Curve
 from leaky.tuning.layers import Layers
 from leaky.tuning.search import LEAST, MOST
 
@@ -91,7 +91,7 @@ class Tuning:
             wording.difference(value, self.metric, 1 if self.tolerance >= 0.001 else 3).lstrip("+")
             for value in (self.curve.regret_bound, self.tolerance)
         )
-        said = f"By {len(self.trials)} trainings, it loses at most {loss} against the best slope (95 %)"
+        said = f"By {len(self.trials)} trainings, it loses at most {loss} against the best slope ({100 * SURE:g} %)"
         if self.settled:
             return f"{said}: within the tolerance of {tolerance}."
         return f"{said}, not within the tolerance of {tolerance}: {self.ended}."

@@ -65,7 +65,7 @@ def tune(
     Args:
         task: see :func:`leaky.compare`.
         tolerance: in the units of the metric (accuracy: 0 … 1). The search ends when the slope found loses at most so
-            much against the best, with 95 % certainty.
+            much against the best, with 90 % certainty.
         trials: it ends after so many trainings in any case (not counting those that confirm, of which there are 40).
         seconds: and after so long, with the trainings that are finished then.
         confirm: train the slope found, 0.01, ReLU and PReLU on ten fresh seeds.

@@ -57,7 +57,7 @@ class Search:
 
     Args:
         epochs: of a training.
-        tolerance: the search ends when the slope found loses at most this against the best, with 95 % certainty.
+        tolerance: the search ends when the slope found loses at most this against the best, with 90 % certainty.
         trials: the search ends when so many trainings are done.
         first_seed: of the trainings; they take this one and those that follow.
         learns: whether the network can be had with PReLU, whose slopes are tried too.
