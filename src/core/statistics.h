@@ -1,5 +1,5 @@
 // What evidence about the units at an activation is made of, counted in one pass over a tensor of pre-activations.
-// batch_statistics() in src/leaky/evidence.py says the same in NumPy, and the tests hold the two together.
+// batch_statistics() in src/leaky/evidence/statistics.py says the same in NumPy, and the tests hold the two together.
 
 #pragma once
 

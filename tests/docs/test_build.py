@@ -54,6 +54,19 @@ def making() -> ModuleType:
     return module
 
 
+@pytest.mark.parametrize(
+    "name", ["CONTRIBUTING.md", "scripts/sanitize", "docs/architecture.md", "src/core/statistics.h"]
+)
+def test_files_that_are_named_are_there(name: str) -> None:
+    found = re.findall(
+        r"\b(?:tests|src|docs|scripts|bench|examples)/[\w/{},*.]+[\w}]", (ROOT / name).read_text("utf-8")
+    )
+    assert found
+    for path in found:
+        listed = subprocess.run(["bash", "-c", f"ls -d {path}"], cwd=ROOT, capture_output=True, check=False, text=True)
+        assert listed.returncode == 0, listed.stderr
+
+
 def test_every_module_is_on_the_architecture_page_and_none_that_does_not_exist(built: Path) -> None:
     page = (built / "architecture.html").read_text("utf-8")
     made = page[page.index('<section id="src-core">') :]
