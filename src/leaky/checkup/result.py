@@ -140,7 +140,8 @@ def merge(checks: Iterable[Check]) -> Check:
     """Return one check of what several have seen: shards of one data set, checked apart.
 
     The counts and sums are exactly those of a single check of all batches, in whatever order they are merged. Units are
-    still proved dead only if all were checked with the same ``input_range``.
+    still proved dead only if all were checked with the same ``input_range``. Checks travel by ``pickle``, between processes
+    of one version of leaky.
 
     Raises:
         ValueError: there is none, or they are of different networks, or of one before and after training.
