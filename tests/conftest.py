@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from leaky.checkup import Check, Layer, Seen
 from leaky.evidence import Evidence, Site, batch_statistics
 
-# What test files share stands in a module beside them, leaky_tests.torch.forms say: no folder of tests is on the path.
+# What test files share stands in a module beside them, leaky_tests.torch.watch.forms say: no folder of tests is on the path.
 pytest.register_assert_rewrite("leaky_tests")
 sys.modules["leaky_tests"] = ModuleType("leaky_tests")
 sys.modules["leaky_tests"].__path__ = [str(Path(__file__).parent)]

@@ -17,7 +17,7 @@ from leaky.torch.watch.origin import tensors
 
 
 def _others() -> Any:
-    path = Path(__file__).parents[1] / "torch" / "test_watch_others.py"
+    path = Path(__file__).parents[1] / "torch" / "watch" / "test_others.py"
     spec = importlib.util.spec_from_file_location("conversion_watch_others", path)
     assert spec is not None
     assert spec.loader is not None

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import leaky
-from leaky_tests.torch import forms
+from leaky_tests.torch.watch import forms
 
 
 def sites(model: nn.Module, x: Tensor) -> list[tuple[str, Any]]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import leaky
-from leaky_tests.torch.between import IMAGES, ROWS, WORDS, sites_of
+from leaky_tests.torch.watch.between import IMAGES, ROWS, WORDS, sites_of
 
 
 def test_one_slope_for_each_unit_tells_their_axis() -> None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leaky.torch.bounds import bounds_of, follow, prove
-from leaky_tests.torch.bounding import everywhere
+from leaky_tests.torch.bounds.bounding import everywhere
 
 
 class Reads(nn.Module):

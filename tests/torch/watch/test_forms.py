@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leaky.torch.watch import watch
-from leaky_tests.torch.forms import CASES, MODES, Written, sites_of
+from leaky_tests.torch.watch.forms import CASES, MODES, Written, sites_of
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leaky_tests.torch.between import IMAGES, ROWS, sites_of
+from leaky_tests.torch.watch.between import IMAGES, ROWS, sites_of
 
 
 class Weighted(nn.Module):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from leaky.torch.bounds import prove, ranged
-from leaky_tests.torch.bounding import assert_holds, corners, everywhere
+from leaky_tests.torch.bounds.bounding import assert_holds, corners, everywhere
 
 
 class Plus(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import leaky.torch
 from leaky.torch.watch import watch
-from leaky_tests.torch.forms import MODES, Twelve, sites_of
+from leaky_tests.torch.watch.forms import MODES, Twelve, sites_of
 
 
 def test_twelve_forms_and_shared_modules_in_one_network() -> None:

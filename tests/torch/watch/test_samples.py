@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leaky.torch.watch import watch
-from leaky_tests.torch.between import ROWS, Between
+from leaky_tests.torch.watch.between import ROWS, Between
 
 
 def test_samples_that_cannot_be_told_apart_are_one_for_each_batch() -> None:

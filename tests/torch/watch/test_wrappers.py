@@ -235,7 +235,7 @@ def test_modules_made_on_the_way_or_not_called_go_by_their_caller() -> None:
     with watch(model) as seen:
         model(X)
     assert {name: site.fed_by for name, (site, _) in seen.sites.items()} == {"tanh()": "layer", "relu()": "layer"}
-    assert all(site.source and site.source.startswith("test_watch_wrappers.py:") for site, _ in seen.sites.values())
+    assert all(site.source and site.source.startswith("test_wrappers.py:") for site, _ in seen.sites.values())
 
 
 def test_operations_that_hide_what_they_do_are_noted() -> None:

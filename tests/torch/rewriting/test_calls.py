@@ -273,7 +273,7 @@ def test_converting_again_changes_slopes_and_adds_places() -> None:
 def test_where_the_source_has_changed_it_is_said() -> None:
     (place,) = places.plain_places(Methods)
     moved = places.Place(**{**vars(place), "text": "F.selu"})
-    with pytest.raises(RuntimeError, match=r"^Methods: the source of Methods\.act .* expected 'F\.selu' at test_rewr"):
+    with pytest.raises(RuntimeError, match=r"^Methods: the source of Methods\.act .* expected 'F\.selu' at test_calls"):
         classes.rewritten(Methods, (moved,))
 
 
