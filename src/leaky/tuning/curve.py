@@ -10,8 +10,6 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import studentized_range
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 Floats = NDArray[np.float64]
 
@@ -20,6 +18,9 @@ GRID: Floats = np.linspace(0, 1, 81) ** 2
 
 #: probability of the bounds on what a slope may lose: 95 % would take about a fifth more trainings
 SURE = 0.9
+
+# Of the processes, in units of √slope and of the scores' standard deviation: over what slopes scores stay alike, and noise.
+_LENGTHS, _NOISES = np.geomspace(0.15, 0.7, 5), np.geomspace(0.1, 3, 10)
 
 # Functions drawn from the processes, of which probabilities are counted.
 _DRAWS = 2000
@@ -96,6 +97,8 @@ class _Mixture:
     means: Floats
     covariances: Floats
     noises: Floats
+    #: the largest before any value is known
+    variance: float
 
     @property
     def mean(self) -> Floats:
@@ -119,40 +122,42 @@ class _Mixture:
     def draws(self) -> Floats:
         """Return functions drawn, shape (draws, places); always the same ones."""
         rng = np.random.default_rng(0)
-        parts = []
-        for mean, covariance, count in zip(
-            self.means, self.covariances, np.ceil(self.weights * _DRAWS).astype(int), strict=True
-        ):
-            values, vectors = np.linalg.eigh(covariance)
-            normal = rng.standard_normal((count, len(mean)))
-            parts.append(mean + normal * np.sqrt(np.maximum(values, 0)) @ vectors.T)
-        return np.concatenate(parts)
+        drawn = []
+        for mean, covariance, weight in zip(self.means, self.covariances, self.weights, strict=True):
+            # What rounding leaves of it may not be positive definite.
+            root = np.linalg.cholesky(covariance + 1e-8 * self.variance * np.eye(len(mean)))
+            drawn.append(mean + rng.standard_normal((math.ceil(weight * _DRAWS), len(mean))) @ root.T)
+        return np.concatenate(drawn)
 
 
 def _mixture(x: Floats, y: Floats, asked: Floats, least: float) -> _Mixture:
-    """Return the processes that values of mean 0 and variance 1 leave likely."""
-    noises = np.geomspace(0.1, 3, 10)
+    """Return the processes that values of mean 0 and variance 1 leave likely: 99 % of all that are tried."""
     variances = np.geomspace(least**2, 1e2 * max(1.0, least**2), 8)
-    kernel = ConstantKernel(1.0) * RBF(1.0) + WhiteKernel(1.0)
-    process = GaussianProcessRegressor(kernel, optimizer=None).fit(x[:, None], y)
-    thetas = np.log([*product(variances, np.geomspace(0.15, 0.7, 5), noises**2)])
-    likelihoods = np.array([process.log_marginal_likelihood(theta) for theta in thetas])
-    weights = np.exp(likelihoods - likelihoods.max())
-    likely = np.argsort(-weights)
-    likely = likely[: int(np.searchsorted(np.cumsum(weights[likely]), 0.99 * weights.sum())) + 1]
+    tried = []
+    for length in _LENGTHS:
+        values, vectors = np.linalg.eigh(_kernel(x, x, length))
+        along, cross = vectors.T @ y, _kernel(asked, x, length) @ vectors
+        for variance, noise in product(variances, _NOISES):
+            total = variance * np.maximum(values, 0.0) + noise**2
+            likelihood = -0.5 * float(np.sum(along**2 / total + np.log(total)))
+            tried.append((likelihood, variance, noise, length, along / total, cross, total))
+    weights = np.exp(np.array([each[0] for each in tried]) - max(each[0] for each in tried))
+    order = np.argsort(-weights)
+    likely = order[: int(np.searchsorted(np.cumsum(weights[order]), 0.99 * weights.sum())) + 1]
     means, covariances = [], []
-    for theta in thetas[likely]:
-        fitted = kernel.clone_with_theta(theta)
-        smooth = GaussianProcessRegressor(fitted.k1, alpha=fitted.k2.noise_level, optimizer=None).fit(x[:, None], y)
-        mean, covariance = smooth.predict(asked[:, None], return_cov=True)
-        means.append(mean)
-        covariances.append(covariance)
+    for _, variance, _, length, answer, cross, total in (tried[index] for index in likely):
+        means.append(variance * cross @ answer)
+        covariances.append(variance * _kernel(asked, asked, length) - variance**2 * (cross / total) @ cross.T)
+    noises = np.array([tried[index][2] for index in likely])
     return _Mixture(
-        weights[likely] / weights[likely].sum(),
-        np.array(means),
-        np.array(covariances),
-        np.exp(thetas[likely, 2] / 2),
+        weights[likely] / weights[likely].sum(), np.array(means), np.array(covariances), noises, float(variances[-1])
     )
+
+
+def _kernel(x: Floats, other: Floats, length: float) -> Floats:
+    """Return how alike scores are: the squared exponential of the distance."""
+    alike: Floats = np.exp(-0.5 * np.square((x[:, None] - other) / length))
+    return alike
 
 
 def centred(scores: Mapping[float, Mapping[int, float]]) -> tuple[Floats, Floats]:
