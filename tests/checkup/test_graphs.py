@@ -42,6 +42,14 @@ def model(weights: tuple[np.ndarray, np.ndarray]) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def test_numbers_that_are_none_are_found_in_the_data(model: onnx.ModelProto) -> None:
+    x = np.random.default_rng(1).normal(size=(300, 4)).astype(np.float32)
+    x[203, 2] = np.nan
+    (finding,) = (f for f in leaky.check(model, (x, np.zeros(300)), batch_size=64).findings if f.code == "L012")
+    assert finding.text.startswith("In the data: NaN in sample 203, column 2 (counted from 0). What the network")
+    assert not [f for f in leaky.check(model, np.delete(x, 203, 0)).findings if f.code == "L012"]
+
+
 @pytest.mark.parametrize("form", ["proto", "path", "text"])
 def test_it_finds_what_is_found_in_pytorch(
     form: str, model: onnx.ModelProto, weights: tuple[np.ndarray, np.ndarray], tmp_path: Path

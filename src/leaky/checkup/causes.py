@@ -152,4 +152,6 @@ def of_nonfinite(seen: Seen, check: Check) -> str:
         np.isfinite(layer.norm).all() and (layer.bias is None or np.isfinite(layer.bias).all())
     ):
         return "weights or biases of the layer before it are NaN or infinite"
+    if check.inputs is None:
+        return f"they arise before this site, or are in the data; {UNTOLD}"
     return f"the inputs are finite, so they arise before this site; {UNTOLD}"

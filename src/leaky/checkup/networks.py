@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from leaky import wording
+from leaky.checkup.given import Given
 from leaky.checkup.layers import read_layer
 from leaky.checkup.losses import Loss, named_loss
 from leaky.checkup.result import Check
@@ -27,9 +28,6 @@ from leaky.torch.watch import undisturbed, unwrapped, watch
 from leaky.torch.watch.names import cleaned
 from leaky.torch.watch.statistics import statistics
 from leaky.user_code import in_one_line
-
-# Inputs with more channels or features than this are taken as one: what is kept of them should stay small.
-_MOST_CHANNELS = 4096
 
 
 def check_network(
@@ -54,20 +52,20 @@ def check_network(
                 progress(batch.number + 1, total)
         if not run.samples:
             raise InputError("data: no samples; expected at least one")
-        sites = _with_layers(model, seen.sites, run.inputs)
+        sites = _with_layers(model, seen.sites, run.given.evidence)
         notes = [*seen.notes, *run.notes]
         span = _prove(model, run, sites, input_range, notes)
     return Check(
         model=type(model).__name__,
         samples=run.samples,
         sites=sites,
-        inputs=run.inputs,
+        inputs=run.given.evidence,
         notes=tuple(notes),
         loss=loss is not None,
         trained=trained,
         input_range=span,
         example=run.example,
-        nonfinite_input=run.nonfinite,
+        nonfinite_input=run.given.nonfinite,
     )
 
 
@@ -76,11 +74,11 @@ def _prove(
 ) -> tuple[float, float] | None:
     """Enter in the sites what can be proved, and return for which range of inputs; None if nothing was tried."""
     x = run.only_input
-    if input_range is None or run.inputs is None or x is None or run.inputs.nonfinite.any():
+    if input_range is None or run.given.evidence is None or x is None or run.given.evidence.nonfinite.any():
         if input_range is not None:
             notes.append("Nothing is proved: that takes networks with one input, of floats of one shape, all finite.")
         return None
-    seen = float(run.inputs.smallest.min()), float(run.inputs.largest.max())
+    seen = float(run.given.evidence.smallest.min()), float(run.given.evidence.largest.max())
     span = seen if input_range == "data" else (float(input_range[0]), float(input_range[1]))
     # Two samples: of a single one the watch may not tell which axis is that of the samples.
     low, high = (torch.full((2, *x.shape), end, dtype=torch.float64) for end in span)
@@ -112,13 +110,11 @@ class _Run:
         self.loss = loss
         self.range = None if input_range == "data" else input_range
         self.samples = 0
-        self.inputs: Evidence | None = None
+        self.given = Given()
         #: None too where there are several, or of several shapes
         self.only_input: _Input | None = None
         #: of the first batch
         self.example: Call | None = None
-        #: the first number in the data that is none, and where
-        self.nonfinite = ""
         self._feed = Feed(model)
         self._learned = [p for p in model.parameters() if p.requires_grad]
 
@@ -153,33 +149,30 @@ class _Run:
         """Take in the statistics of the inputs, if there is one tensor of floats."""
         floats = [a for a in call.tensors if _is_floating(a)]
         if len(floats) != 1:
-            self.inputs = self.only_input = None
+            self.given.several()
+            self.only_input = None
             return
         x = floats[0]
-        axis = 1 if x.ndim > 1 and x.shape[1] <= _MOST_CHANNELS else None
-        units = 1 if axis is None else x.shape[1]
         only = (
             _Input(tuple(x.shape[1:]), x.dtype, next(iter(call.named), None))
             if len(call.positional) + len(call.named) == 1
             else None
         )
         if not self.samples:
-            self.inputs, self.only_input = Evidence(units), only
+            self.only_input = only
         if only != self.only_input:
             self.only_input = None
-        if self.inputs is None or self.inputs.units != units:
-            self.inputs = None  # they differ from batch to batch: there is no mean to speak of
-        else:
-            self.inputs.add(statistics(x, axis, (-math.inf, math.inf)))
-            self._look(x, self.inputs)
 
-    def _look(self, x: Tensor, inputs: Evidence) -> None:
-        """Note where the first number is that is none, and refuse what is beyond the range."""
-        if inputs.nonfinite.any() and not self.nonfinite:
-            sample, *place = (~x.isfinite()).nonzero()[0].tolist()
-            word = "NaN" if x[(sample, *place)].isnan() else "an infinite number"
-            where = f", column {place[0]}" if len(place) == 1 else f", at {tuple(place)}" if place else ""
-            self.nonfinite = f"{word} in sample {self.samples + sample:,}{where}"
+        def first() -> tuple[list[int], bool]:
+            place = (~x.isfinite()).nonzero()[0].tolist()
+            return place, bool(x[tuple(place)].isnan())
+
+        self.given.note(tuple(x.shape), lambda axis: statistics(x, axis, (-math.inf, math.inf)), first)
+        if self.given.evidence is not None:
+            self._check_range(x, self.given.evidence)
+
+    def _check_range(self, x: Tensor, inputs: Evidence) -> None:
+        """Refuse what is beyond the range."""
         if self.range is not None:
             # In the type of the inputs, to which the data are rounded.
             low, high = torch.tensor(self.range, dtype=torch.float64).to(x.dtype).tolist()

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from leaky.evidence import Evidence, Site, Slope, batch_statistics_of, slopes_of_units
 from leaky.onnx import reading, shapes
-from leaky.onnx.feeding import Feed, Inputs
+from leaky.onnx.feeding import Arrays, Feed, Inputs
 from leaky.onnx.hiding import hidden, some
 from leaky.onnx.layout import Layout, Output, arranged, guessed, layout_of, shape_of
 from leaky.onnx.naming import write_out_functions
@@ -40,6 +40,7 @@ def watch(
     *,
     max_memory: int | None = None,
     progress: Callable[[int], None] | None = None,
+    look: Callable[[Arrays], None] | None = None,
 ) -> Watched:
     """Run a model on batches through ONNX Runtime on the CPU, and see what its activations get.
 
@@ -50,6 +51,7 @@ def watch(
         max_memory: the bytes that ONNX Runtime may take; a quarter of it is what pre-activations may take at once, for
             which batches are run in parts, and sites in groups. None sets no limit.
         progress: called with the number of samples seen so far, after each batch.
+        look: called with each batch before it is run: arrays by the names of the inputs, as the model takes them.
 
     Returns:
         All sites that were reached, with the evidence on their units.
@@ -67,6 +69,8 @@ def watch(
     with capped(max_memory):
         watcher = _Watcher(loaded, first, inputs.fixed(first), max_memory)
         for feed in itertools.chain([first], feeds):
+            if look is not None:
+                look(feed.arrays)
             watcher.take(feed)
             if progress is not None:
                 progress(watcher.seen.samples)
