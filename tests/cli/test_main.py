@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
+from leaky import cli
 from leaky.cli import main
+
+COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]  # it is a group
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,3 +45,14 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compear"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("leaky: No such command 'compear'")
+
+
+def test_what_several_commands_say_of_an_option_stands_once() -> None:
+    texts = Counter(option.help for command in COMMANDS.values() for option in command.params)
+    shared = {text for text, count in texts.items() if count > 1}
+    assert len(shared) >= 11  # that there is something to find
+    for path in Path(cli.__file__).parent.glob("*.py"):
+        strings = {
+            node.value for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant)
+        }
+        assert path.name == "options.py" or not shared & strings
