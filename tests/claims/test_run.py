@@ -118,7 +118,7 @@ def test_a_study_that_is_none(tmp_path: Path) -> None:
 
 
 def test_unknown_statements_and_jobs() -> None:
-    with pytest.raises(ValueError, match="claims: there is no statement 'S99'; expected S1 to S22"):
+    with pytest.raises(ValueError, match="ids: 'S99'; expected S1 to S22"):
         run(["S7", "S99"])
     with pytest.raises(ValueError, match="jobs: 0; expected at least 1"):
         run(["S1"], jobs=0)

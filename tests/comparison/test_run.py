@@ -162,8 +162,8 @@ def test_a_training_that_fails_is_one_line_and_keeps_what_finished(mine: str, tm
         ({"seeds": True}, "seeds: True; expected"),
         ({"seeds": 10**9}, "seeds: 1000000000; expected"),
         ({"jobs": 0}, "jobs: 0; expected at least 1"),
-        ({"activations": ["rel"]}, "activation: 'rel' is unknown"),
-        ({"baseline": "rel"}, "activation: 'rel' is unknown"),
+        ({"activations": ["rel"]}, "activations: 'rel' is unknown"),
+        ({"baseline": "rel"}, "baseline: 'rel' is unknown"),
     ],
 )
 def test_bad_arguments(mine: str, tmp_path: Path, arguments: dict[str, Any], message: str) -> None:

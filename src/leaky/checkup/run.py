@@ -62,7 +62,7 @@ def check(
         if loss is not None:
             raise InputError("loss: an ONNX model has no gradients; expected none")
         if input_range is not None:
-            raise InputError("input_range: units are not proved dead in an ONNX model; expected none (nor --prove)")
+            raise InputError("input_range: units are not proved dead in an ONNX model; expected none")
         return check_graph(model, data, batch_size, max_memory=max_memory, **more)
     if not is_network(model):
         raise InputError(

@@ -51,5 +51,5 @@ def chosen(ids: Iterable[str] | None) -> tuple[Experiment, ...]:
     for key, given in wanted.items():
         if key not in EXPERIMENTS:
             known = list(EXPERIMENTS)
-            raise ValueError(f"claims: there is no statement {given!r}; expected {known[0]} to {known[-1]}")
+            raise ValueError(f"ids: {given!r}; expected {known[0]} to {known[-1]}")
     return tuple(e for e in EXPERIMENTS.values() if e.id in wanted)

@@ -14,6 +14,7 @@ from leaky.cli.bench import bench
 from leaky.cli.check import check
 from leaky.cli.claims import claims
 from leaky.cli.compare import compare
+from leaky.cli.complaints import Command
 from leaky.cli.convert import convert
 from leaky.cli.plot import plot
 from leaky.cli.tune import tune
@@ -27,14 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-# What a library's arguments are called on the command line, where messages begin with them.
-_OPTIONS = {
-    "negative_slope": "--slope",
-    "batch_size": "--batch",
-    "input_range": "--range",
-    "max_memory": "--max-memory",
-}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,8 +73,6 @@ def _prepare_streams() -> None:
 def _complain(text: str) -> int:
     if stopping.asked():  # what fails after an interrupt may well fail of it
         return stopping.farewell()
-    argument, colon, rest = text.partition(":")
-    text = _OPTIONS.get(argument, argument) + colon + rest
     if text:  # a bare `leaky` has shown its help already
         print(f"leaky: {plain(text)}", file=sys.stderr)
     return 2
@@ -105,4 +96,4 @@ def _options(
 
 
 for _command in (bench, check, claims, compare, convert, plot, tune):
-    app.command()(_command)
+    app.command(cls=Command)(_command)

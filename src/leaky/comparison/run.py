@@ -87,8 +87,8 @@ def compare(
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: {jobs}; expected at least 1")
     named = [activations] if isinstance(activations, str | Activation) else activations
-    chosen = None if named is None else [Activation.parse(a) for a in named]
-    base, numbers = Activation.parse(baseline), _seed_numbers(seeds)
+    chosen = None if named is None else [_arm("activations", a) for a in named]
+    base, numbers = _arm("baseline", baseline), _seed_numbers(seeds)
     loaded = load_task(task, epochs)
     arms = _default_arms(loaded) if chosen is None else chosen
     arms = list(dict.fromkeys(arms if base in arms else [base, *arms]))
@@ -138,6 +138,14 @@ def part(comparison: Comparison, arms: Sequence[str], baseline: str) -> Comparis
         trials=tuple(trial for arm in arms for trial in comparison.arms[arm]),
         verdicts=judge(scores, baseline, comparison.metric),
     )
+
+
+def _arm(argument: str, given: str | Activation) -> Activation:
+    """Return an activation; what is wrong with it is wrong with the argument."""
+    try:
+        return Activation.parse(given)
+    except ValueError as error:
+        raise ValueError(argument + str(error).removeprefix("activation")) from None
 
 
 def _default_arms(task: Task) -> list[Activation]:
