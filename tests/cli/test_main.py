@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -56,3 +57,16 @@ def test_what_several_commands_say_of_an_option_stands_once() -> None:
             node.value for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant)
         }
         assert path.name == "options.py" or not shared & strings
+
+
+@pytest.mark.parametrize("arguments", [["plot", "--help"], ["--help"], [], ["bench", "--size", "3", "--seconds", "0"]])
+def test_a_closed_pipe_is_the_end_and_no_error(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "leaky", *arguments]
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    finally:
+        os.close(writer)
+    assert done.stderr == ""
+    assert done.returncode == 0

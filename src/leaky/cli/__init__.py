@@ -46,8 +46,12 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = stopping.INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe went away. Python would complain once more while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_the_pipe()
+    except SystemExit as stop:
+        # Rich's own console, which shows the help, leaves by this for a closed pipe, and so does typer.
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        _close_the_pipe()
     except (ValueError, OSError) as error:
         return _complain(str(error))
     except ImportError as error:
@@ -68,6 +72,11 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _close_the_pipe() -> None:
+    """End well where the reader of a pipe went away. Python would complain once more while it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(text: str) -> int:
