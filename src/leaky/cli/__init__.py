@@ -18,6 +18,7 @@ from leaky.cli.complaints import Command
 from leaky.cli.convert import convert
 from leaky.cli.plot import plot
 from leaky.cli.tune import tune
+from leaky.extras import MissingPackageError
 from leaky.wording import plain
 
 app = typer.Typer(
@@ -54,9 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         _close_the_pipe()
     except (ValueError, OSError) as error:
         return _complain(str(error))
-    except ImportError as error:
-        if not str(error).startswith("leaky."):  # ours say which extra to install
-            raise
+    except MissingPackageError as error:
         return _complain(str(error))
     except Exception as error:
         # Typer's own usage errors have no public base class in every version; all can format their message.
