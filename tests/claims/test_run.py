@@ -124,6 +124,19 @@ def test_unknown_statements_and_jobs() -> None:
         run(["S1"], jobs=0)
 
 
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (5, "ids: 5; expected a list of S1 to S22"),
+        ([5], "ids: 5; expected texts from S1 to S22"),
+        (["S7", None], "ids: None; expected texts from S1 to S22"),
+    ],
+)
+def test_what_names_no_statements(ids: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{message}$"):
+        run(ids)
+
+
 def test_statements_are_found_in_any_case_once_and_in_order() -> None:
     assert [e.id for e in chosen(["s10", "S2", " S10 "])] == ["S2", "S10"]
     assert chosen(None) == tuple(EXPERIMENTS.values())

@@ -172,6 +172,24 @@ def test_bad_arguments(mine: str, tmp_path: Path, arguments: dict[str, Any], mes
     assert not (tmp_path / "s.db").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"task": 5}, "task: 5; expected a leaky.Task, or a name such as digits or mine.py:task"),
+        (
+            {"task": nn.Linear(2, 2)},
+            "task: Linear(in_features=2, out_features=2, bias=True); expected a leaky.Task, or",
+        ),
+        ({"activations": 5}, "activations: 5; expected a name such as leaky_relu(0.1), a leaky.Activation, or a list"),
+        ({"activations": [5]}, "activations: 5; expected a name such as leaky_relu(0.1), or a leaky.Activation"),
+        ({"baseline": None}, "baseline: None; expected a name such as leaky_relu(0.1), or a leaky.Activation"),
+    ],
+)
+def test_arguments_of_wrong_types(mine: str, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+        leaky.compare(**{"task": mine, **arguments})
+
+
 def test_a_slope_that_is_no_leak_is_warned_of(mine: str, caplog: pytest.LogCaptureFixture) -> None:
     leaky.compare(mine, ["leaky_relu(2)"], 1, epochs=1, jobs=1)
     assert caplog.messages == [

@@ -12,6 +12,7 @@ from pathlib import Path
 from leaky.activation import Activation
 from leaky.comparison.result import Comparison
 from leaky.comparison.verdict import judge
+from leaky.inputs.arguments import several
 from leaky.trials import (
     Cohorts,
     Engine,
@@ -83,11 +84,11 @@ def compare(
         TaskError: a :class:`ValueError`; the task cannot be loaded or trained, not be trained as a cohort where that is
             asked for, or the study not be used.
         ValueError: an activation or a number is not as described.
+        TypeError: the task or an activation is no text, and nothing else that it may be.
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: {jobs}; expected at least 1")
-    named = [activations] if isinstance(activations, str | Activation) else activations
-    chosen = None if named is None else [_arm("activations", a) for a in named]
+    chosen = None if activations is None else _arms(activations)
     base, numbers = _arm("baseline", baseline), _seed_numbers(seeds)
     loaded = load_task(task, epochs)
     arms = _default_arms(loaded) if chosen is None else chosen
@@ -140,12 +141,19 @@ def part(comparison: Comparison, arms: Sequence[str], baseline: str) -> Comparis
     )
 
 
+def _arms(given: str | Activation | Iterable[str | Activation]) -> list[Activation]:
+    if isinstance(given, str | Activation):
+        given = [given]
+    expected = "a name such as leaky_relu(0.1), a leaky.Activation, or a list of these"
+    return [_arm("activations", each) for each in several("activations", given, expected)]
+
+
 def _arm(argument: str, given: str | Activation) -> Activation:
     """Return an activation; what is wrong with it is wrong with the argument."""
     try:
         return Activation.parse(given)
-    except ValueError as error:
-        raise ValueError(argument + str(error).removeprefix("activation")) from None
+    except (TypeError, ValueError) as error:
+        raise type(error)(argument + str(error).removeprefix("activation")) from None
 
 
 def _default_arms(task: Task) -> list[Activation]:
