@@ -16,7 +16,7 @@ PACKAGE = Path(leaky.__file__).parent
 
 # Data flows one way: a part of the package imports from parts to its left, and from itself.
 ORDER = [
-    {"_core", "definition", "files", "flat", "stopping", "user_code", "wording"},
+    {"_core", "definition", "extras", "files", "flat", "stopping", "user_code", "wording"},
     {"function", "exact_sum"},
     {"evidence"},
     {"torch", "jax", "onnx"},
@@ -39,6 +39,7 @@ RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 BARE = {
     "_core",
     "definition",
+    "extras",
     "files",
     "flat",
     "stopping",

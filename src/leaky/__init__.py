@@ -108,15 +108,22 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        value = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
+        value = globals()[name] = getattr(_loaded(_LAZY[name], name), name)
         return value
     if name in _LAZY_MODULES:
-        return importlib.import_module(f"leaky.{name}")
+        return _loaded(f"leaky.{name}", name)
     if name == "__version__":
         from importlib.metadata import version
 
         return version("leaky")
     raise AttributeError(f"module 'leaky' has no attribute {name!r}")
+
+
+def _loaded(module: str, name: str) -> Any:
+    from leaky.extras import needed_by
+
+    with needed_by(f"leaky.{name}"):
+        return importlib.import_module(module)
 
 
 def __dir__() -> list[str]:

@@ -5,23 +5,19 @@ from __future__ import annotations
 import sys
 
 from leaky import stopping
+from leaky.extras import MissingPackageError, needed_by
 
 
 def main() -> int:
     """Run the command line and return its exit code."""
     stopping.begin()
     try:
-        from leaky.cli import main as command_line
+        with needed_by("the command line"):
+            from leaky.cli import main as command_line
 
-        code = command_line()
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] == "leaky":
-            raise
-        print(
-            f"leaky: the command line needs {error.name.split('.')[0]}, which is not installed; "
-            "install leaky with its extra 'torch': pip install '.[torch]' in its source folder",
-            file=sys.stderr,
-        )
+            code = command_line()
+    except MissingPackageError as error:
+        print(f"leaky: {error}", file=sys.stderr)
         code = 2
     except BaseException:
         if not stopping.asked():

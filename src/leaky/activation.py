@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leaky.function import gain as leaky_gain
+from leaky.wording import shown
 
 if TYPE_CHECKING:
     import torch
@@ -117,9 +118,14 @@ class Activation:
 
         Raises:
             ValueError: the text is not ``name`` or ``name(number, …)``, or names none known.
+            TypeError: it is no text.
         """
         if isinstance(text, Activation):
             return text
+        if not isinstance(text, str):
+            raise TypeError(
+                f"activation: {shown(text)}; expected a name such as leaky_relu(0.1), or a leaky.Activation"
+            )
         match = _TEXT.fullmatch(text)
         if match is None:
             raise ValueError(f"activation: {text!r} is not understood; expected a name such as relu or leaky_relu(0.1)")

@@ -43,6 +43,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from leaky import _core
+from leaky.wording import shown
 
 
 def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01, out: Any = None, **ufunc_kwargs: Any) -> Any:
@@ -137,7 +138,7 @@ def leaky_relu_backward_from_mask(
     grad = _bare_array("grad_output", grad_output)
     _check_mask(mask, grad.size)
     if out is not None and (not isinstance(out, np.ndarray) or out.shape != grad.shape):
-        raise ValueError(f"out must be an array of shape {grad.shape}, got {_shown(out)}")
+        raise ValueError(f"out must be an array of shape {grad.shape}, got {shown(out)}")
     if (code := _kernels_type(grad.dtype)) is None:
         signs = np.unpackbits(mask, count=grad.size, bitorder="little").reshape(grad.shape)
         return leaky_relu_backward(grad, signs, slope, out)
@@ -163,9 +164,9 @@ def set_num_threads(n: int) -> None:
         ValueError: it is below 1.
     """
     if isinstance(n, bool) or not isinstance(n, numbers.Integral):
-        raise TypeError(f"n must be a number of threads, got {_shown(n)}")
+        raise TypeError(f"n must be a number of threads, got {shown(n)}")
     if n < 1:
-        raise ValueError(f"n must be a number of threads above 0, got {_shown(n)}")
+        raise ValueError(f"n must be a number of threads above 0, got {shown(n)}")
     _core.set_num_threads(int(n))
 
 
@@ -190,7 +191,7 @@ def leaky_relu_inverse(y: ArrayLike, negative_slope: ArrayLike = 0.01) -> Any:
     """
     slope = _slope(negative_slope)
     if not np.all((slope > 0) & (slope < np.inf)):
-        raise ValueError(f"negative_slope must be above 0 and finite to have an inverse, got {_shown(negative_slope)}")
+        raise ValueError(f"negative_slope must be above 0 and finite to have an inverse, got {shown(negative_slope)}")
     return _call(_core.leaky_relu_inverse, {"y": y}, slope, None, {})
 
 
@@ -215,7 +216,7 @@ def real_slope(negative_slope: Any) -> float:
         isinstance(negative_slope, np.generic) and _is_bfloat16(negative_slope.dtype)
     )
     if isinstance(negative_slope, bool) or not is_real:
-        raise TypeError(f"negative_slope must be a real number, got {_shown(negative_slope)}")
+        raise TypeError(f"negative_slope must be a real number, got {shown(negative_slope)}")
     try:
         slope = float(negative_slope)
     except OverflowError:
@@ -241,7 +242,7 @@ def _operand(name: str, value: Any) -> Any:
     if not _has_kind(array, "biuf"):
         if isinstance(array, np.ndarray) and any(isinstance(v, int) and not -(2**63) <= v < 2**64 for v in array.flat):
             raise ValueError(f"{name} must hold integers within the range of int64, or floats, got one beyond it")
-        raise TypeError(f"{name} must hold real numbers, got {_shown(value)}")
+        raise TypeError(f"{name} must hold real numbers, got {shown(value)}")
     # A Python number stays one: it takes on the type of the other operands.
     return value if isinstance(value, bool | int | float) else array
 
@@ -262,7 +263,7 @@ def _slope(negative_slope: Any) -> Any:
     if getattr(slopes, "ndim", 1) == 0:
         return real_slope(negative_slope)
     if not _has_kind(slopes, "iuf"):
-        raise TypeError(f"negative_slope must hold real numbers, got {_shown(negative_slope)}")
+        raise TypeError(f"negative_slope must hold real numbers, got {shown(negative_slope)}")
     if isinstance(slopes, np.ndarray) and np.isnan(slopes).any():
         raise ValueError("negative_slope must hold real numbers, got an array with NaN")
     return slopes
@@ -274,7 +275,7 @@ def _as_array(name: str, value: Any) -> Any:
     try:
         return np.asarray(value)
     except ValueError:  # rows of different lengths
-        raise ValueError(f"{name} must be an array of real numbers, got {_shown(value)}") from None
+        raise ValueError(f"{name} must be an array of real numbers, got {shown(value)}") from None
 
 
 def _has_kind(array: Any, kinds: str) -> bool:
@@ -297,7 +298,7 @@ def _can_hold(out: NDArray[Any], grad: NDArray[Any], mask: NDArray[np.uint8]) ->
 
 def _check_mask(mask: Any, count: int) -> None:
     if not isinstance(mask, np.ndarray) or mask.dtype != np.uint8:
-        raise TypeError(f"mask must be an array of uint8, got {_shown(mask)}")
+        raise TypeError(f"mask must be an array of uint8, got {shown(mask)}")
     if mask.shape != (-(-count // 8),):
         raise ValueError(f"mask must be of shape ({-(-count // 8)},) for {count} elements, got {mask.shape}")
 
@@ -312,11 +313,3 @@ def _is_bfloat16(dtype: np.dtype[Any]) -> bool:
         return False
     _core.register_bfloat16(dtype)
     return True
-
-
-def _shown(value: Any) -> str:
-    """Return ``value`` as it stands in an error message, in one short line."""
-    if isinstance(value, np.ndarray) and value.ndim > 0:
-        return f"an array of {value.dtype}"
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."

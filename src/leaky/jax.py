@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jax.custom_derivatives import SymbolicZero
-from jax.typing import ArrayLike
+
+from leaky.extras import needed_by
+
+with needed_by("leaky.jax"):
+    import jax
+    import jax.numpy as jnp
+    from jax import lax
+    from jax.custom_derivatives import SymbolicZero
+    from jax.typing import ArrayLike
 
 from leaky.function import real_slope
 

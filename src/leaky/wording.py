@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 #: stands where a number does not exist
 NOTHING = "–"
@@ -100,3 +101,11 @@ def ranges(numbers: Iterable[int], most: int | None = None) -> str:
 def plain(name: str) -> str:
     """Return a name from user code as one line of printable text: no control characters, no change of direction."""
     return "".join(c for c in " ".join(name.split()) if c.isprintable())
+
+
+def shown(value: Any) -> str:
+    """Return a value as it stands in an error message, in one short line."""
+    if getattr(value, "ndim", 0) and hasattr(value, "dtype"):
+        return f"an array of {value.dtype}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -245,7 +245,7 @@ def test_json_has_no_infinity() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"networks": 0}, "networks: 0; expected at least 1"),
+        ({"networks": 0}, "networks: 0; expected a whole number of at least 1"),
         ({"slopes": []}, "slopes: none; expected at least one"),
         ({"inputs": np.empty((0, 1))}, r"inputs: shape \(0, 1\); expected at least one sample"),
         ({"inputs": np.array(3)}, r"inputs: shape \(\); expected at least one sample"),
@@ -265,6 +265,22 @@ def test_bad_arguments(arguments: dict[str, object], text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"networks": "5"}, "networks: '5'; expected a whole number of at least 1"),
+        ({"networks": True}, "networks: True; expected a whole number of at least 1"),
+        ({"slopes": 0.1}, "slopes: 0.1; expected a list of numbers"),
+        ({"slopes": "0.1"}, "slopes: '0.1'; expected a list of numbers"),
+        ({"slopes": [0.1, None]}, "slopes: None is among them; expected real numbers"),
+        ({"factory": 5}, "factory: 5; expected a function that makes a network"),
+    ],
+)
+def test_arguments_of_wrong_types(arguments: dict[str, object], text: str) -> None:
+    with pytest.raises(TypeError, match=f"^{text}$"):
+        at_birth(**{"factory": chain(2, 3), "inputs": TWO_SIDED, **arguments})
+
+
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.float16, ">f8"])
 def test_arrays_become_what_the_network_takes(dtype: str | type) -> None:
     x = np.random.default_rng(0).integers(2, size=(30, 2)).astype(dtype)
@@ -278,8 +294,12 @@ def test_arrays_become_what_the_network_takes(dtype: str | type) -> None:
 
 
 def test_bad_bound() -> None:
-    with pytest.raises(ValueError, match="width: 0; expected at least 1"):
+    with pytest.raises(ValueError, match=r"^width: 0; expected a whole number of at least 1$"):
         born_dead_bound(0, 3)
+    with pytest.raises(TypeError, match=r"^width: '2'; expected a whole number of at least 1$"):
+        born_dead_bound("2", 1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^depth: 1.5; expected a whole number of at least 1$"):
+        born_dead_bound(2, 1.5)  # type: ignore[arg-type]
 
 
 def test_it_is_public() -> None:

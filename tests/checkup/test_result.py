@@ -94,6 +94,19 @@ def test_other_networks_do_not_merge(other: np.ndarray | None, see: See, checked
         merge([])
 
 
+@pytest.mark.parametrize(
+    ("checks", "message"),
+    [
+        ([None], "checks: None is among them; expected what leaky.check returns"),
+        (None, "checks: None; expected a list of what leaky.check returns"),
+        ("net", "checks: 'net'; expected a list of what leaky.check returns"),
+    ],
+)
+def test_what_is_no_check_does_not_merge(checks: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{message}$"):
+        merge(checks)
+
+
 @pytest.mark.parametrize("other", [{"norm": [1, 2.1]}, {"norm": [1, 2]}, {"bias": [0, 1.1], "norm": [1, 2]}])
 def test_other_weights_do_not_merge(other: dict[str, Any], see: See, checked: Checked, feeding: Feeding) -> None:
     one = checked(see("a", np.ones((5, 2)), layer=feeding([0, 1], norm=[1, 2])))

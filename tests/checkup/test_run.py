@@ -195,6 +195,28 @@ def test_bad_input_is_told_in_one_line(planted: nn.Sequential, data: Any, more: 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("use", [leaky.check, lambda model, x, **more: leaky.convert(model, data=x, **more)])
+@pytest.mark.parametrize(
+    ("more", "error", "message"),
+    [
+        ({"trained": "no"}, TypeError, "trained: 'no'; expected True or False"),
+        ({"trained": None}, TypeError, "trained: None; expected True or False"),
+        ({"max_memory": "4GiB"}, TypeError, r"max_memory: '4GiB'; expected a number of bytes, such as 2\*\*30"),
+        ({"max_memory": 0}, InputError, r"max_memory: 0; expected a number of bytes, such as 2\*\*30"),
+    ],
+)
+def test_what_would_pass_for_something_else(
+    planted: nn.Sequential,
+    x: np.ndarray,
+    use: Callable[..., Any],
+    more: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=f"^{message}$"):
+        use(planted, x, **more)
+
+
 def test_a_loader_that_fails(planted: nn.Sequential, x: np.ndarray) -> None:
     def loader() -> Iterator[np.ndarray]:
         yield x

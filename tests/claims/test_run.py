@@ -118,10 +118,23 @@ def test_a_study_that_is_none(tmp_path: Path) -> None:
 
 
 def test_unknown_statements_and_jobs() -> None:
-    with pytest.raises(ValueError, match="claims: there is no statement 'S99'; expected S1 to S22"):
+    with pytest.raises(ValueError, match="ids: 'S99'; expected S1 to S22"):
         run(["S7", "S99"])
     with pytest.raises(ValueError, match="jobs: 0; expected at least 1"):
         run(["S1"], jobs=0)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (5, "ids: 5; expected a list of S1 to S22"),
+        ([5], "ids: 5; expected texts from S1 to S22"),
+        (["S7", None], "ids: None; expected texts from S1 to S22"),
+    ],
+)
+def test_what_names_no_statements(ids: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{message}$"):
+        run(ids)
 
 
 def test_statements_are_found_in_any_case_once_and_in_order() -> None:

@@ -80,7 +80,7 @@ def test_json_of_a_network_that_overflows(network: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        ("nn.Linear(5, 2)", "leaky: factory: its network failed: RuntimeError: mat1 and mat2 shapes cannot be"),
+        ("nn.Linear(5, 2)", "leaky: model: its network failed: RuntimeError: mat1 and mat2 shapes cannot be"),
         ("1 / 0", "leaky: model: 'born' of 'born.py' failed: ZeroDivisionError: division by zero (born.py, line 3)"),
         ("3", "leaky: model: 'born' of 'born.py' returned an object of type int; expected a torch.nn.Module"),
     ],

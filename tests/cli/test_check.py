@@ -108,7 +108,7 @@ def test_before_training(network: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["net.py:network"], "leaky: Missing option '--data'"),
         (["none.py:network", "--data", "d.npz"], "leaky: model: 'none.py' is not there"),
         (["net.py:network", "--data", "none.npz"], "leaky: data: 'none.npz' is not there"),
-        (["net.py:network", "--data", "d.npz", "--loss", "huber"], "leaky: loss: 'huber' is unknown; expected"),
+        (["net.py:network", "--data", "d.npz", "--loss", "huber"], "leaky: --loss: 'huber' is unknown; expected"),
         (["net.py:network", "--data", "d.npz", "--batch", "0"], "leaky: --batch: 0; expected a whole number"),
         (["net.py:network", "--data", "d.npz", "--range", "1", "0"], "leaky: --range: (1.0, 0.0); expected"),
         (["net.py:network", "--data", "d.npz", "-o", "r.svg"], "leaky: --output: 'r.svg'; expected a name"),

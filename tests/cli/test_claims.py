@@ -56,12 +56,12 @@ def test_again_from_the_record(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["S99"], "leaky: claims: there is no statement 'S99'; expected S1 to S22"),
-        (["S1", "x\x1b[1m"], "leaky: claims: there is no statement 'x\\x1b[1m'; expected S1 to S22"),
+        (["S99"], "leaky: statements: 'S99'; expected S1 to S22"),
+        (["S1", "x\x1b[1m"], "leaky: statements: 'x\\x1b[1m'; expected S1 to S22"),
         (["S1", "-o", "a.pdf"], "leaky: --output: 'a.pdf'; expected a name that ends in .html"),
         (["S1", "-o", "a/b.html"], "leaky: --output: the folder 'a' is not there"),
         (["S1", "--study", "leaky-claims.html"], "leaky: --study: 'leaky-claims.html' is the output too; expected"),
-        (["S1", "--jobs", "0"], "leaky: jobs: 0; expected at least 1"),
+        (["S1", "--jobs", "0"], "leaky: --jobs: 0; expected at least 1"),
     ],
 )
 def test_errors(here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str) -> None:

@@ -89,23 +89,23 @@ def test_a_picture_instead_of_the_report(mine: Path, suffix: str) -> None:
     [
         (
             ["compare", "--task", "digit"],
-            "leaky: task: 'digit' is unknown; expected digits, digits-shallow, mnist1d, mnist, deep, or a file",
+            "leaky: --task: 'digit' is unknown; expected digits, digits-shallow, mnist1d, mnist, deep, or a file",
         ),
-        (["compare", "--task", "none.py:task"], "leaky: task: 'none.py' is not there; expected a Python file"),
-        (["compare", "--activation", "rel"], "leaky: activation: 'rel' is unknown; expected one of relu, leaky_relu"),
-        (["compare", "--activation", "leaky_relu(nan)"], "leaky: activation: leaky_relu's negative_slope is nan"),
-        (["compare", "--baseline", "rel"], "leaky: activation: 'rel' is unknown"),
-        (["compare", "--seeds", "0"], "leaky: seeds: 0; expected"),
+        (["compare", "--task", "none.py:task"], "leaky: --task: 'none.py' is not there; expected a Python file"),
+        (["compare", "--activation", "rel"], "leaky: --activation: 'rel' is unknown; expected one of relu, leaky_relu"),
+        (["compare", "--activation", "leaky_relu(nan)"], "leaky: --activation: leaky_relu's negative_slope is nan"),
+        (["compare", "--baseline", "rel"], "leaky: --baseline: 'rel' is unknown"),
+        (["compare", "--seeds", "0"], "leaky: --seeds: 0; expected"),
         (["compare", "--seeds", "many"], "leaky: Invalid value for '--seeds'"),
-        (["compare", "--epochs", "0"], "leaky: epochs: 0; expected a whole number of at least 1"),
-        (["compare", "--jobs", "0"], "leaky: jobs: 0; expected at least 1"),
+        (["compare", "--epochs", "0"], "leaky: --epochs: 0; expected a whole number of at least 1"),
+        (["compare", "--jobs", "0"], "leaky: --jobs: 0; expected at least 1"),
         (["compare", "--output", "out.txt"], "leaky: --output: 'out.txt'; expected a name that ends in .html"),
         (["compare", "--output", "none/out.html"], "leaky: --output: the folder 'none' is not there"),
-        (["compare", "--study", "none/out.db"], "leaky: study: the folder 'none' is not there"),
-        (["compare", "--study", "mine.py"], "leaky: study: 'mine.py' cannot be used (file is not a database)"),
+        (["compare", "--study", "none/out.db"], "leaky: --study: the folder 'none' is not there"),
+        (["compare", "--study", "mine.py"], "leaky: --study: 'mine.py' cannot be used (file is not a database)"),
         (["compare", "--what"], "leaky: No such option: --what"),
         (["compare", "--output", "s.html", "--study", "s.html"], "leaky: --study: 's.html' is the output too"),
-        (["compare", "--study", "."], "leaky: study: '.' cannot be written"),
+        (["compare", "--study", "."], "leaky: --study: '.' cannot be written"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2_and_writes_nothing(
@@ -155,7 +155,7 @@ def test_cohorts_on_request(mine: Path, capsys: pytest.CaptureFixture[str]) -> N
     (mine / "mine.py").write_text(text)
     assert compare("--cohort") == 2
     assert capsys.readouterr().err == (
-        "leaky: cohort: not possible for this network: it draws random numbers in training\n"
+        "leaky: --cohort: not possible for this network: it draws random numbers in training\n"
     )
 
 
@@ -248,7 +248,7 @@ def test_a_terminal_without_the_characters(mine: Path, monkeypatch: pytest.Monke
 def test_a_file_that_leaves_by_itself(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (mine / "mine.py").write_text("import sys\nsys.exit(0)\n")
     assert compare() == 2
-    assert capsys.readouterr().err == "leaky: task: 'mine.py' failed: SystemExit: 0 (mine.py, line 2)\n"
+    assert capsys.readouterr().err == "leaky: --task: 'mine.py' failed: SystemExit: 0 (mine.py, line 2)\n"
 
 
 @pytest.mark.parametrize("name", ["a?b", "x#%41", "ü ber"])

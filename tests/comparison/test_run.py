@@ -162,14 +162,32 @@ def test_a_training_that_fails_is_one_line_and_keeps_what_finished(mine: str, tm
         ({"seeds": True}, "seeds: True; expected"),
         ({"seeds": 10**9}, "seeds: 1000000000; expected"),
         ({"jobs": 0}, "jobs: 0; expected at least 1"),
-        ({"activations": ["rel"]}, "activation: 'rel' is unknown"),
-        ({"baseline": "rel"}, "activation: 'rel' is unknown"),
+        ({"activations": ["rel"]}, "activations: 'rel' is unknown"),
+        ({"baseline": "rel"}, "baseline: 'rel' is unknown"),
     ],
 )
 def test_bad_arguments(mine: str, tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         leaky.compare(mine, study=tmp_path / "s.db", **arguments)
     assert not (tmp_path / "s.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"task": 5}, "task: 5; expected a leaky.Task, or a name such as digits or mine.py:task"),
+        (
+            {"task": nn.Linear(2, 2)},
+            "task: Linear(in_features=2, out_features=2, bias=True); expected a leaky.Task, or",
+        ),
+        ({"activations": 5}, "activations: 5; expected a name such as leaky_relu(0.1), a leaky.Activation, or a list"),
+        ({"activations": [5]}, "activations: 5; expected a name such as leaky_relu(0.1), or a leaky.Activation"),
+        ({"baseline": None}, "baseline: None; expected a name such as leaky_relu(0.1), or a leaky.Activation"),
+    ],
+)
+def test_arguments_of_wrong_types(mine: str, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+        leaky.compare(**{"task": mine, **arguments})
 
 
 def test_a_slope_that_is_no_leak_is_warned_of(mine: str, caplog: pytest.LogCaptureFixture) -> None:

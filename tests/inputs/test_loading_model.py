@@ -311,7 +311,7 @@ def test_names_that_stand_for_nothing(spec: str, network: str | None, message: s
 
 def test_a_network_named_badly(tmp_path: Path) -> None:
     path = saved(weights(), tmp_path / "w.pt")
-    with pytest.raises(LoadingError, match=r"--model: 'x.onnx'; expected file.py:factory or package.module:factory"):
+    with pytest.raises(LoadingError, match=r"^network: 'x.onnx'; expected file.py:factory or package.module:factory"):
         load_model(path, network="x.onnx")
 
 

@@ -257,4 +257,7 @@ def test_a_model_in_memory_is_checked_and_left_as_it_is(dense: onnx.ModelProto, 
 def test_the_extra_is_named(package: str) -> None:
     code = f"import sys; sys.modules['{package}'] = None; import leaky.onnx"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120)
-    assert done.stderr.splitlines()[-1] == f"ImportError: leaky.onnx needs {package}: pip install 'leaky[onnx]'"
+    assert (
+        done.stderr.splitlines()[-1]
+        == f"leaky.extras.MissingPackageError: leaky.onnx needs {package}: pip install 'leaky[onnx]'"
+    )

@@ -6,6 +6,7 @@ from leaky.checkup.finding import Cause, Finding
 from leaky.checkup.result import Check, merge
 from leaky.checkup.run import check
 from leaky.checkup.seen import Layer, Seen
+from leaky.extras import needed_by
 
 if TYPE_CHECKING:
     from leaky.checkup.birth import AtBirth, at_birth, born_dead_bound
@@ -26,7 +27,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in ("AtBirth", "at_birth", "born_dead_bound"):  # these need PyTorch
-        from leaky.checkup import birth
+        with needed_by(f"leaky.checkup.{name}"):
+            from leaky.checkup import birth
 
         return getattr(birth, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

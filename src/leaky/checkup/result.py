@@ -17,7 +17,8 @@ from leaky.checkup.names import named_alike
 from leaky.checkup.seen import Bools, Layer, Seen
 from leaky.evidence import Evidence, Site
 from leaky.exact_sum import ExactSum
-from leaky.wording import counted, plain, share
+from leaky.inputs.arguments import several
+from leaky.wording import counted, plain, share, shown
 
 if TYPE_CHECKING:
     from leaky.inputs.feeding import Call
@@ -145,10 +146,15 @@ def merge(checks: Iterable[Check]) -> Check:
 
     Raises:
         ValueError: there is none, or they are of different networks, or of one before and after training.
+        TypeError: they are no checks.
     """
-    checks = named_alike(list(checks))
-    if not checks:
+    given = several("checks", checks, "a list of what leaky.check returns")
+    for each in given:
+        if not isinstance(each, Check):
+            raise TypeError(f"checks: {shown(each)} is among them; expected what leaky.check returns")
+    if not given:
         raise ValueError("checks: none; expected at least one")
+    checks = named_alike(given)
     order = _in_order([list(check.sites) for check in checks])
     whole = reduce(_merged, checks[1:], checks[0])
     return replace(whole, sites={name: whole.sites[name] for name in order})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from leaky.checkup.result import Check
+from leaky.inputs.arguments import truth, whole_number
 from leaky.inputs.batches import Progress
 from leaky.inputs.errors import InputError
 from leaky.inputs.models import is_network, is_onnx
@@ -51,18 +52,22 @@ def check(
     Raises:
         InputError: a :class:`ValueError`; the data are empty or of no form known, the network fails on a batch (the text says on which and
             how), or an argument is not what is expected.
+        TypeError: ``trained`` is no truth value, or ``max_memory`` no whole number.
         ImportError: the network's framework is not installed.
     """
     if input_range is not None and input_range != "data":
         _check_range(input_range)
-    more: dict[str, Any] = {"trained": trained, "progress": progress or _quiet}
+    max_memory = (
+        None if max_memory is None else whole_number("max_memory", max_memory, "a number of bytes, such as 2**30")
+    )
+    more: dict[str, Any] = {"trained": truth("trained", trained), "progress": progress or _quiet}
     if is_onnx(model):
         from leaky.checkup.graphs import check_graph
 
         if loss is not None:
             raise InputError("loss: an ONNX model has no gradients; expected none")
         if input_range is not None:
-            raise InputError("input_range: units are not proved dead in an ONNX model; expected none (nor --prove)")
+            raise InputError("input_range: units are not proved dead in an ONNX model; expected none")
         return check_graph(model, data, batch_size, max_memory=max_memory, **more)
     if not is_network(model):
         raise InputError(

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 
 from leaky.claims.experiment import Experiment
+from leaky.inputs.arguments import several
+from leaky.wording import shown
 
 _MODULES = (
     "adversaries",
@@ -44,12 +46,16 @@ def chosen(ids: Iterable[str] | None) -> tuple[Experiment, ...]:
 
     Raises:
         ValueError: there is no such statement.
+        TypeError: it is no list of them.
     """
     if ids is None:
         return tuple(EXPERIMENTS.values())
-    wanted = {given.strip().upper(): given for given in ids}
-    for key, given in wanted.items():
-        if key not in EXPERIMENTS:
-            known = list(EXPERIMENTS)
-            raise ValueError(f"claims: there is no statement {given!r}; expected {known[0]} to {known[-1]}")
+    known = f"{next(iter(EXPERIMENTS))} to {list(EXPERIMENTS)[-1]}"
+    wanted = set()
+    for given in several("ids", ids, f"a list of {known}"):
+        if not isinstance(given, str):
+            raise TypeError(f"ids: {shown(given)}; expected texts from {known}")
+        wanted.add(given.strip().upper())
+        if given.strip().upper() not in EXPERIMENTS:
+            raise ValueError(f"ids: {given!r}; expected {known}")
     return tuple(e for e in EXPERIMENTS.values() if e.id in wanted)

@@ -41,6 +41,7 @@ def run(
     Raises:
         TaskError: a :class:`ValueError`; the study cannot be used, or a training failed.
         ValueError: there is no such statement, or jobs is below 1.
+        TypeError: ``ids`` is neither a text nor a list of them.
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: {jobs}; expected at least 1")

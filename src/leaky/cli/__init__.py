@@ -14,9 +14,11 @@ from leaky.cli.bench import bench
 from leaky.cli.check import check
 from leaky.cli.claims import claims
 from leaky.cli.compare import compare
+from leaky.cli.complaints import Command
 from leaky.cli.convert import convert
 from leaky.cli.plot import plot
 from leaky.cli.tune import tune
+from leaky.extras import MissingPackageError
 from leaky.wording import plain
 
 app = typer.Typer(
@@ -27,14 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-# What a library's arguments are called on the command line, where messages begin with them.
-_OPTIONS = {
-    "negative_slope": "--slope",
-    "batch_size": "--batch",
-    "input_range": "--range",
-    "max_memory": "--max-memory",
-}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,13 +47,15 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = stopping.INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe went away. Python would complain once more while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_the_pipe()
+    except SystemExit as stop:
+        # Rich's own console, which shows the help, leaves by this for a closed pipe, and so does typer.
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        _close_the_pipe()
     except (ValueError, OSError) as error:
         return _complain(str(error))
-    except ImportError as error:
-        if not str(error).startswith("leaky."):  # ours say which extra to install
-            raise
+    except MissingPackageError as error:
         return _complain(str(error))
     except Exception as error:
         # Typer's own usage errors have no public base class in every version; all can format their message.
@@ -77,11 +73,14 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
+def _close_the_pipe() -> None:
+    """End well where the reader of a pipe went away. Python would complain once more while it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _complain(text: str) -> int:
     if stopping.asked():  # what fails after an interrupt may well fail of it
         return stopping.farewell()
-    argument, colon, rest = text.partition(":")
-    text = _OPTIONS.get(argument, argument) + colon + rest
     if text:  # a bare `leaky` has shown its help already
         print(f"leaky: {plain(text)}", file=sys.stderr)
     return 2
@@ -105,4 +104,4 @@ def _options(
 
 
 for _command in (bench, check, claims, compare, convert, plot, tune):
-    app.command()(_command)
+    app.command(cls=Command)(_command)

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from leaky.cli import options
 from leaky.cli.output import ResultConsole, check_output, progress_bar
 
 
@@ -20,12 +21,12 @@ def bench(
         typer.Option(help="Numbers of elements: 1000, 64Ki, 16Mi; may be given many times. (default: 3 to 64Mi)"),
     ] = None,
     dtype: Annotated[str, typer.Option(help="float16, bfloat16, float32 or float64.")] = "float32",
-    slope: Annotated[float, typer.Option(help="Negative slope of the Leaky ReLU.")] = 0.01,
+    slope: options.Slope = 0.01,
     seconds: Annotated[float, typer.Option(help="For each size, each way; five rounds are made at least.")] = 2.0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Picture of it to write (.svg, .png, .pdf).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the tables.")] = False,
+    as_json: options.AsJson = False,
 ) -> int:
     """Time the function against its peers that are installed, and say where it loses."""
     from leaky.benchmark import DEFAULT_SIZES

@@ -32,15 +32,11 @@ def check(
             help="A .npy, a .npz (x, y; or an array for each of several inputs, by its name), a folder of .npy, or file.py:loader.",
         ),
     ],
-    network: Annotated[
-        str | None, typer.Option("--model", help="For weights: the network, as file.py:factory.")
-    ] = None,
+    network: options.Network = None,
     loss: Annotated[
         str | None, typer.Option(help="See gradients too: cross_entropy, mse, l1, bce, nll, or model.")
     ] = None,
-    batch: Annotated[
-        int | None, typer.Option(help="Samples in a batch. (default: 8 to 1024, by the size of a sample)")
-    ] = None,
+    batch: options.Batch = None,
     prove: Annotated[
         bool, typer.Option("--prove", help="Prove units dead for all inputs in the range of the data, by bounds.")
     ] = False,
@@ -54,12 +50,8 @@ def check(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Report to write (.html).")] = None,
     as_json: options.AsJson = False,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Run the named files although they are not on the import path.")
-    ] = False,
-    max_memory: Annotated[
-        str | None, typer.Option(help="For what is read, such as 4GiB. (default: half of the machine's)")
-    ] = None,
+    trust: options.Trust = False,
+    max_memory: options.MaxMemory = None,
 ) -> int:
     """Find the dead units of a network, say why, and how sure that is. Exit code 1 if there are problems."""
     from leaky.checkup import check as run

@@ -50,15 +50,11 @@ def convert(
         list[str] | None, typer.Option(help="Sites to convert, such as 'encoder.*'; repeat for more.")
     ] = None,
     skip: Annotated[list[str] | None, typer.Option(help="Sites to leave as they are; repeat for more.")] = None,
-    network: Annotated[
-        str | None, typer.Option("--model", help="For weights: the network, as file.py:factory.")
-    ] = None,
+    network: options.Network = None,
     data: Annotated[
         str | None, typer.Option("--data", "-d", help="To see how far the outputs move, and what is an activation.")
     ] = None,
-    batch: Annotated[
-        int | None, typer.Option(help="Samples in a batch. (default: 8 to 1024, by the size of a sample)")
-    ] = None,
+    batch: options.Batch = None,
     only_dead: Annotated[
         bool, typer.Option("--only-dead", help="Check the network on the data, and convert the sites with dead units.")
     ] = False,
@@ -70,12 +66,8 @@ def convert(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and write nothing.")] = False,
     as_json: options.AsJson = False,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Run the named files although they are not on the import path.")
-    ] = False,
-    max_memory: Annotated[
-        str | None, typer.Option(help="For what is read, such as 4GiB. (default: half of the machine's)")
-    ] = None,
+    trust: options.Trust = False,
+    max_memory: options.MaxMemory = None,
 ) -> int:
     """Put Leaky ReLU in the places of a network's rectifiers, and say what changed and what did not."""
     from leaky.checkup import check

@@ -20,4 +20,9 @@ Cohort = Annotated[
     bool | None,
     typer.Option(help="Train small networks several at a time. (default: where that is faster and changes no number)"),
 ]
+Slope = Annotated[float, typer.Option(help="Negative slope of the Leaky ReLU.")]
+Network = Annotated[str | None, typer.Option("--model", help="For weights: the network, as file.py:factory.")]
+Batch = Annotated[int | None, typer.Option(help="Samples in a batch. (default: 8 to 1024, by the size of a sample)")]
+Trust = Annotated[bool, typer.Option("--trust", help="Run the named files although they are not on the import path.")]
+MaxMemory = Annotated[str | None, typer.Option(help="For what is read, such as 4GiB. (default: half of the machine's)")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")]

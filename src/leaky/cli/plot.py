@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from leaky.cli import options
 from leaky.cli.output import check_output
 
 # The largest slope that is drawn: beyond, nothing but a vertical line would be seen.
@@ -14,7 +15,7 @@ _STEEPEST = 1000
 
 
 def plot(
-    slope: Annotated[float, typer.Option(help="Negative slope of the Leaky ReLU.")] = 0.05,
+    slope: options.Slope = 0.05,
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write (.svg, .png, .pdf).")] = Path(
         "leaky-relu.svg"
     ),

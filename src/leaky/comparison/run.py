@@ -12,6 +12,7 @@ from pathlib import Path
 from leaky.activation import Activation
 from leaky.comparison.result import Comparison
 from leaky.comparison.verdict import judge
+from leaky.inputs.arguments import several
 from leaky.trials import (
     Cohorts,
     Engine,
@@ -83,12 +84,12 @@ def compare(
         TaskError: a :class:`ValueError`; the task cannot be loaded or trained, not be trained as a cohort where that is
             asked for, or the study not be used.
         ValueError: an activation or a number is not as described.
+        TypeError: the task or an activation is no text, and nothing else that it may be.
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: {jobs}; expected at least 1")
-    named = [activations] if isinstance(activations, str | Activation) else activations
-    chosen = None if named is None else [Activation.parse(a) for a in named]
-    base, numbers = Activation.parse(baseline), _seed_numbers(seeds)
+    chosen = None if activations is None else _arms(activations)
+    base, numbers = _arm("baseline", baseline), _seed_numbers(seeds)
     loaded = load_task(task, epochs)
     arms = _default_arms(loaded) if chosen is None else chosen
     arms = list(dict.fromkeys(arms if base in arms else [base, *arms]))
@@ -138,6 +139,21 @@ def part(comparison: Comparison, arms: Sequence[str], baseline: str) -> Comparis
         trials=tuple(trial for arm in arms for trial in comparison.arms[arm]),
         verdicts=judge(scores, baseline, comparison.metric),
     )
+
+
+def _arms(given: str | Activation | Iterable[str | Activation]) -> list[Activation]:
+    if isinstance(given, str | Activation):
+        given = [given]
+    expected = "a name such as leaky_relu(0.1), a leaky.Activation, or a list of these"
+    return [_arm("activations", each) for each in several("activations", given, expected)]
+
+
+def _arm(argument: str, given: str | Activation) -> Activation:
+    """Return an activation; what is wrong with it is wrong with the argument."""
+    try:
+        return Activation.parse(given)
+    except (TypeError, ValueError) as error:
+        raise type(error)(argument + str(error).removeprefix("activation")) from None
 
 
 def _default_arms(task: Task) -> list[Activation]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from leaky.conversion.result import Conversion
 from leaky.conversion.selection import Selection, Sites
 from leaky.function import real_slope
+from leaky.inputs.arguments import truth, whole_number
 from leaky.inputs.batches import Progress
 from leaky.inputs.models import is_network, is_onnx
 
@@ -61,10 +62,14 @@ def convert(
 
     Raises:
         ValueError: an argument is not what is expected, or the network cannot be copied.
-        TypeError: ``only`` or ``skip`` is of no form known, or the slope is no number.
+        TypeError: ``only`` or ``skip`` is of no form known, or the slope, ``trained`` or ``max_memory`` is none of what it is to be.
     """
     if to not in _TARGETS:
         raise ValueError(f"to: {to!r}; expected one of {', '.join(_TARGETS)}")
+    trained = truth("trained", trained)
+    max_memory = (
+        None if max_memory is None else whole_number("max_memory", max_memory, "a number of bytes, such as 2**30")
+    )
     slope = None if negative_slope is None else real_slope(negative_slope)
     for name, asked in (("trained=False", not trained), ("recalibrate=True", recalibrate)):
         if asked and data is None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torch.compiler import is_dynamo_compiling
-from torch.jit import is_scripting  # type: ignore[attr-defined]  # public, but not in its __all__
+from leaky.extras import needed_by
+
+with needed_by("leaky.torch"):
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor
+    from torch.compiler import is_dynamo_compiling
+    from torch.jit import is_scripting  # type: ignore[attr-defined]  # public, but not in its __all__
 
 from leaky.function import real_slope
 from leaky.torch import by_mask, by_output, threads

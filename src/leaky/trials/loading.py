@@ -12,6 +12,7 @@ from leaky.inputs.loading.code import is_code, named
 from leaky.trials.builtin import BUILTIN
 from leaky.trials.task import DEFAULT_NAME, Task, TaskError
 from leaky.user_code import in_one_line
+from leaky.wording import shown
 
 #: a task, or its name: a built-in one, or ``file.py:name`` or ``package.module:name``
 TaskSource = Task | str
@@ -28,7 +29,10 @@ def load_task(source: TaskSource, epochs: int | None = None) -> Task:
 
     Raises:
         TaskError: there is no such task, or the code fails.
+        TypeError: it is neither a task nor a name.
     """
+    if not isinstance(source, Task | str):
+        raise TypeError(f"task: {shown(source)}; expected a leaky.Task, or a name such as digits or mine.py:task")
     task = source if isinstance(source, Task) else BUILTIN[source]() if source in BUILTIN else _from_code(source)
     return task if epochs is None else replace(task, epochs=epochs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +18,13 @@ from leaky.checkup.birth.result import AtBirth
 from leaky.checkup.finding import name_sites
 from leaky.evidence import Site
 from leaky.function import real_slope
+from leaky.inputs.arguments import several, whole_number
 from leaky.inputs.errors import InputError
 from leaky.inputs.feeding import Feed
 from leaky.torch.randomness import random_state_kept, seed_all
 from leaky.torch.watch import watch
 from leaky.user_code import in_one_line
-from leaky.wording import plain
+from leaky.wording import plain, shown
 
 #: inputs, samples first, or a function that draws them
 Inputs = ArrayLike | Tensor | Callable[[], ArrayLike | Tensor]
@@ -60,10 +62,12 @@ def at_birth(
     Raises:
         ValueError: there are no networks, slopes or inputs, the factory or its network fails, or it draws the same weights
             whatever the seed.
+        TypeError: ``factory`` is no function, ``networks`` no whole number, or ``slopes`` no list of numbers.
     """
-    if networks < 1:
-        raise InputError(f"networks: {networks}; expected at least 1")
-    tallies = {real_slope(slope): Tally() for slope in slopes}
+    if not callable(factory):
+        raise TypeError(f"factory: {shown(factory)}; expected a function that makes a network")
+    networks = whole_number("networks", networks)
+    tallies = {_slope(slope): Tally() for slope in several("slopes", slopes, "a list of numbers")}
     if not tallies:
         raise InputError("slopes: none; expected at least one")
     gives_activation = takes_activation(factory)
@@ -88,6 +92,14 @@ def at_birth(
                 progress(number + 1, networks)
     births = tuple(tally.birth(slope) for slope, tally in tallies.items())
     return AtBirth(networks, len(x), births, _notes(tallies))
+
+
+def _slope(given: Any) -> float:
+    """Return a slope; what is wrong with it is wrong with the slopes."""
+    try:
+        return real_slope(given)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"slopes: {shown(given)} is among them; expected real numbers") from None
 
 
 def _notes(tallies: dict[float, Tally]) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 import math
 
+from leaky.inputs.arguments import whole_number
+
 
 def born_dead_bound(width: int, depth: int) -> float:
     """Return an upper bound on the probability that a ReLU network is born dead: ``1 - (1 - 2^-width)^(depth - 1)``.
@@ -12,8 +14,7 @@ def born_dead_bound(width: int, depth: int) -> float:
 
     Raises:
         ValueError: width or depth is below 1.
+        TypeError: it is no whole number.
     """
-    for name, value in (("width", width), ("depth", depth)):
-        if value < 1:
-            raise ValueError(f"{name}: {value}; expected at least 1")
+    width, depth = whole_number("width", width), whole_number("depth", depth)
     return -math.expm1((depth - 1) * math.log1p(-(2.0**-width)))

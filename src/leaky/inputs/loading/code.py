@@ -35,7 +35,7 @@ def named(argument: str, spec: str, trust: bool) -> Named:
     """Return what the text names. This runs the file, or imports the module.
 
     Args:
-        argument: for messages, ``"model"``, ``"data"`` or ``"task"``.
+        argument: for messages, ``"model"``, ``"network"``, ``"data"`` or ``"task"``.
         spec: a text of which :func:`is_code` is true.
         trust: run a file that lies outside the import path; and look for modules in the current folder too.
 

@@ -60,7 +60,7 @@ def load_model(
     if suffix not in _WEIGHTS and network is not None:
         raise LoadingError(f"model: {spec!r} is no weights; expected .pt or .safetensors beside --model {network}")
     if is_code(spec):
-        return _network(spec, trust)
+        return _network("model", spec, trust)
     if suffix == ".onnx":
         path = existing("model", spec, "an ONNX file")
         check_size(f"model: {spec!r}", path.stat().st_size, max_memory, " (--max-memory)")
@@ -73,12 +73,12 @@ def load_model(
         )
     path = existing("model", spec, "a file of weights")
     if not is_code(network):
-        raise LoadingError(f"--model: {network!r}; expected file.py:factory or package.module:factory")
+        raise LoadingError(f"network: {network!r}; expected file.py:factory or package.module:factory")
     from leaky.inputs.loading.weights import convert, fill, read_weights
     from leaky.torch.watch import unwrapped
 
     weights = read_weights(path, max_memory)
-    made = unwrapped(_network(network, trust))
+    made = unwrapped(_network("network", network, trust))
     converted = convert(made, weights)
     if converted:
         _log.info("%s: the network is converted as its weights were: %s.", plain(spec), converted)
@@ -101,11 +101,14 @@ def load_factory(spec: str, *, trust: bool = False) -> Callable[..., nn.Module]:
         LoadingError: there is no such function, or the name is a network itself. The function returned raises it as
             well, where the user's fails or makes something else.
     """
-    from torch import nn
-
     if not is_code(spec):
         raise LoadingError(f"model: {spec!r}; expected file.py:factory or package.module:factory")
-    what, thing, _ = named("model", spec, trust)
+    return _factory(*named("model", spec, trust)[:2])
+
+
+def _factory(what: str, thing: Any) -> Callable[..., nn.Module]:
+    from torch import nn
+
     if isinstance(thing, nn.Module) or not callable(thing):
         raise LoadingError(
             f"{what} is of type {type(thing).__name__}; expected a function that makes a torch.nn.Module"
@@ -121,8 +124,8 @@ def load_factory(spec: str, *, trust: bool = False) -> Callable[..., nn.Module]:
     return make
 
 
-def _network(spec: str, trust: bool) -> nn.Module:
+def _network(argument: str, spec: str, trust: bool) -> nn.Module:
     from torch import nn
 
-    thing = named("model", spec, trust).thing
-    return thing if isinstance(thing, nn.Module) else load_factory(spec, trust=trust)()
+    what, thing, _ = named(argument, spec, trust)
+    return thing if isinstance(thing, nn.Module) else _factory(what, thing)()
