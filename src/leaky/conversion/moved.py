@@ -14,7 +14,7 @@ class Moved:
 
     def __init__(self) -> None:
         self._samples = self._numbers = self._ranked = self._agreed = 0
-        self._largest = self._total = self._squares = 0.0
+        self._largest = self._total = self._sizes = 0.0
         self._name = ""
 
     def add(
@@ -38,7 +38,7 @@ class Moved:
         self._numbers += before.size
         self._largest = max(self._largest, float(difference.max(initial=0.0)))
         self._total += float(difference.sum())
-        self._squares += float(np.square(before[np.isfinite(before)]).sum())
+        self._sizes += float(np.abs(before[np.isfinite(before)]).sum())
         scores = before.ndim == 2 or (before.ndim == 3 and name.rpartition(".")[2] == "logits")
         if scores and before.shape[-1] > 1 and len(before) == samples:
             ranked = before.argmax(-1) == after.argmax(-1)
@@ -58,7 +58,7 @@ class Moved:
             samples=self._samples,
             largest=self._largest,
             mean=self._total / numbers,
-            scale=float(np.sqrt(self._squares / numbers)),
+            scale=self._sizes / numbers,
             agreement=self._agreed / self._ranked if self._ranked else None,
             output=self._name,
         )

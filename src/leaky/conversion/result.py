@@ -46,7 +46,7 @@ class Drift:
     #: of the absolute differences between outputs
     largest: float
     mean: float
-    #: root mean square of the outputs before, to hold these against
+    #: mean absolute output before, to hold these against
     scale: float
     #: share of samples, or of their positions, on which the largest output is the same one; None for outputs that are no
     #: scores of classes

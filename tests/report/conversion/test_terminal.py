@@ -4,6 +4,7 @@ import io
 import math
 from dataclasses import replace
 
+import torch
 from rich.console import Console
 
 from leaky.conversion import Change, Conversion, Drift, Left
@@ -37,13 +38,17 @@ def test_the_drift_and_what_is_not_finite() -> None:
     drift = Drift(samples=10, largest=math.inf, mean=0.25, scale=2.0, agreement=0.9, output="logits")
     text = " ".join(shown(Conversion(None, (change("a"), change("b", ("fc", 0.995))), drift=drift)).split())
     assert (
-        "Outputs on 10 samples (logits): moved by 0.250 on average, – at most; their size is 2.00; "
+        "Outputs on 10 samples (logits): moved by 0.250 on average, – at most; their size is 2.00 on average; "
         "the largest is the same one on 90.0 %." in text
     )
     assert "a nn.ReLU leaky_relu(0.1) b nn.ReLU leaky_relu(0.1) × 0.995" in text
     assert "own size" not in text
     far = replace(drift, mean=2.5)
-    assert "has to be trained on before it is used." in " ".join(shown(Conversion(None, (), drift=far)).split())
+    assert "trained on before it is used. An ONNX model is not:" in " ".join(
+        shown(Conversion(None, (), drift=far)).split()
+    )
+    network = " ".join(shown(Conversion(torch.nn.ReLU(), (), drift=far)).split())
+    assert "trained on before it is used. Start at slope 0" in network
     document = Conversion(None, (), drift=drift).to_dict()
     assert document["drift"]["largest"] is None
 

@@ -12,10 +12,9 @@ from leaky.report import words
 # Characters of the longest names of sites, and of what was written there.
 _NAME, _FORM = 28, 16
 
-_FAR = (
-    "They moved by more than their own size: this network has to be trained on before it is used. Start at slope 0 and raise "
-    "it (leaky.torch.SlopeSchedule), or stay with ReLU and revive the dead units (leaky.revive)."
-)
+_FAR = "They moved by more than their own size: this network has to be trained on before it is used. "
+_TRAINED_ON = "Start at slope 0 and raise it (leaky.torch.SlopeSchedule), or stay with ReLU and revive the dead units (leaky.revive)."
+_ELSEWHERE = "An ONNX model is not: convert the network that it was made of, train that on, and export it again."
 
 
 def show_conversion(conversion: Conversion, console: Console) -> None:
@@ -32,7 +31,8 @@ def show_conversion(conversion: Conversion, console: Console) -> None:
             console.print(Text(f"Outputs {when}{_moved(drift)}"))
     last = conversion.recalibrated or conversion.drift
     if last is not None and last.mean > last.scale:
-        console.print(Text(_FAR, style="bold"))
+        trainable = hasattr(conversion.model, "parameters")
+        console.print(Text(_FAR + (_TRAINED_ON if trainable else _ELSEWHERE), style="bold"))
     for note in conversion.notes:
         console.print(Text(words.plain(note), style="dim"))
 
@@ -71,7 +71,7 @@ def _moved(drift: Drift) -> str:
     name = f" ({words.shorten(drift.output)})" if drift.output else ""
     text = (
         f"on {words.counted(drift.samples, 'sample')}{name}: moved by {words.number(drift.mean)} on average, "
-        f"{words.number(drift.largest)} at most; their size is {words.number(drift.scale)}"
+        f"{words.number(drift.largest)} at most; their size is {words.number(drift.scale)} on average"
     )
     return (
         f"{text}; the largest is the same one on {words.share(drift.agreement)}."
