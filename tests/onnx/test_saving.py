@@ -42,7 +42,7 @@ def files(folder: Path) -> set[str]:
 
 
 def test_a_model_in_memory(proto: onnx.ModelProto, tmp_path: Path) -> None:
-    save(proto, tmp_path / "m.onnx")
+    assert save(proto, tmp_path / "m.onnx") is None
     assert (tmp_path / "m.onnx").read_bytes() == proto.SerializeToString()
     ModelFile(proto, tmp_path / "elsewhere.onnx").save(str(tmp_path / "n.onnx"))
     assert files(tmp_path) == {"m.onnx", "n.onnx"}
@@ -51,8 +51,10 @@ def test_a_model_in_memory(proto: onnx.ModelProto, tmp_path: Path) -> None:
 def test_external_data_go_along(stored: ModelFile, tmp_path: Path) -> None:
     before = stored.proto.SerializeToString()
     out = tmp_path / "out.onnx"
-    stored.save(out)
+    beside = stored.save(out)
     assert stored.proto.SerializeToString() == before
+    assert beside is not None
+    assert beside.name in files(tmp_path)
     (data,) = files(tmp_path) - {"out.onnx", "source"}
     assert data.startswith("out.onnx.")
     assert (tmp_path / data).read_bytes() == A.tobytes() + B.tobytes()

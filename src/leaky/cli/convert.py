@@ -107,8 +107,9 @@ def convert(
                 max_memory=memory,
                 progress=progress,
             )
+        beside = None
         if output is not None and not dry_run and result.changes:
-            _write(result, output, graph=graph)
+            beside = _write(result, output, graph=graph)
     alive = only_dead and not any(seen.dead.any() for seen in chosen.judged.values())
     with suppress(BrokenPipeError):  # what was written is written
         if as_json:
@@ -117,7 +118,7 @@ def convert(
         if result.changes and output is not None and not dry_run:
             of = network if network or graph else model
             again = check_command(str(output), of, data, batch=batch, untrained=untrained, trust=trust)
-            ending = _written(output, again, (of or "").rpartition(":")[2], graph=graph)
+            ending = _written(output, again, (of or "").rpartition(":")[2], beside, graph=graph)
         elif result.changes:
             ending = "Nothing was written (--dry-run)."
         else:
@@ -146,21 +147,23 @@ def _check_place(output: Path | None, model: str, *, graph: bool, needed: bool) 
         raise ValueError("--output: none; expected a file to write, or --dry-run to write nothing")
 
 
-def _write(result: Conversion, output: Path, *, graph: bool) -> None:
+def _write(result: Conversion, output: Path, *, graph: bool) -> Path | None:
+    """Write what came of it; return the file beside it that a model's weights are in, if there is one."""
     if graph:
         from leaky.onnx import save
 
-        save(result.model, output)
-    else:
-        from leaky.conversion import save_weights
+        return save(result.model, output)
+    from leaky.conversion import save_weights
 
-        save_weights(result.model, output)
+    save_weights(result.model, output)
+    return None
 
 
-def _written(output: Path, again: str, factory: str, *, graph: bool) -> str:
+def _written(output: Path, again: str, factory: str, beside: Path | None, *, graph: bool) -> str:
     """Return what is said of what was written, and how to go on with it."""
     if graph:
-        return f"Model: {output}\nTo check it:\n  {again}"
+        weights = "" if beside is None else f"\nIts weights, to be kept beside it: {beside}"
+        return f"Model: {output}{weights}\nTo check it:\n  {again}"
     return (
         f"Weights, with their slopes: {output}\nTo check the network with them, which is converted as it is read:\n"
         f"  {again}\nIn Python: leaky.load_weights({factory}(), {str(output)!r}, convert=True)"

@@ -25,17 +25,20 @@ class ModelFile:
     proto: onnx.ModelProto
     path: Path
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str]) -> Path | None:
         """Write the model to a file: see :func:`save`."""
-        save(self, path)
+        return save(self, path)
 
 
-def save(model: ModelFile | onnx.ModelProto, path: str | os.PathLike[str]) -> None:
+def save(model: ModelFile | onnx.ModelProto, path: str | os.PathLike[str]) -> Path | None:
     """Write a model to a file.
 
     What external data it has stay external: they are copied to one file beside the model's, which is named after it and
     after the content, so that it is never the file of another model, nor of an older one. Only where a model is saved
     over itself do they stay where they are.
+
+    Returns:
+        The file of the external data, without which the model's is not whole; None if none was written.
 
     Raises:
         ValueError: the external data are not there, or may not be read; or the model is too large for one file (2 GiB,
@@ -47,7 +50,7 @@ def save(model: ModelFile | onnx.ModelProto, path: str | os.PathLike[str]) -> No
     external = list(_external(proto))
     if not external or (source is not None and path.exists() and path.samefile(source)):
         write_atomically(path, _serialised(proto))
-        return
+        return None
     with said_of(f"{source or 'model'}: its external data cannot be copied"):
         places = [_Place(*place_of(tensor, None if source is None else source.parent)) for tensor in external]
     starts, digest = _arranged(places)
@@ -67,6 +70,7 @@ def save(model: ModelFile | onnx.ModelProto, path: str | os.PathLike[str]) -> No
         if not was_there:
             data.unlink(missing_ok=True)
         raise
+    return data
 
 
 class _Place(NamedTuple):
