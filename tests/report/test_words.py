@@ -103,7 +103,8 @@ def test_elements() -> None:
 
 
 def test_ratios_and_durations() -> None:
-    assert [words.ratio(r) for r in (0.5, 9.99, 9.996, 99.94, 99.96, 1234.5)] == [
+    assert [words.ratio(r) for r in (0.0049, 0.5, 9.99, 9.996, 99.94, 99.96, 1234.5)] == [
+        "0.0049",
         "0.50",
         "9.99",
         "10.0",

@@ -101,7 +101,9 @@ def elements(count: int) -> str:
 
 
 def ratio(value: float) -> str:
-    """Return how many times as fast: two digits behind the point below 10, one below 100."""
+    """Return how many times as fast: two digits behind the point below 10, one below 100; below 0.1 two that tell."""
+    if value < 0.0995:
+        return f"{value:.2g}"
     return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
 
 
