@@ -220,7 +220,10 @@ def test_code_is_not_run_without_trust(mine: str) -> None:
         ("none", "data: 'none'; expected .npy, .npz, a folder of .npy, file.py:loader or package.module:loader"),
         ("none.py:x", "data: 'none.py' is not there; expected a Python file"),
         ("none.such:x", "data: the module 'none.such' cannot be imported: ModuleNotFoundError: No module named 'none'"),
-        ("operator:none", "data: 'operator' defines no 'none'; expected one of its names"),
+        (
+            "operator:none",
+            "data: 'operator' defines no 'none'; expected one of its names, such as attrgetter, itemgetter and methodcaller",
+        ),
     ],
 )
 def test_names_that_stand_for_nothing(spec: str, message: str) -> None:

@@ -75,6 +75,7 @@ def test_names_that_stand_for_nothing(source: str, message: str) -> None:
     [
         ("task = 3", "mine.py' is 3; expected a leaky.Task or a function that makes one"),
         ("", "defines no 'task'; expected one of its names"),
+        ("import math\ndef other(): pass\n_own = 1\nlast = 2", "expected one of its names, such as other and last"),
         ("x = 1\nnot a python", "failed: SyntaxError: invalid syntax"),
         ("x = 1\nprint(undefined)", "failed: NameError: name 'undefined' is not defined (mine.py, line 2)"),
         ("def task():\n    return [][1]", "failed: IndexError: list index out of range (mine.py, line 2)"),

@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 
 from leaky.inputs.loading.problem import LoadingError, existing, quoted
 from leaky.user_code import in_one_line, lend, lent, run_file
+from leaky.wording import listing
 
 _SPEC = re.compile(r"(?P<where>.+\.py|[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)")
+
+_MOST_NAMES = 8
 
 
 def is_code(spec: str) -> bool:
@@ -48,8 +51,20 @@ def named(argument: str, spec: str, trust: bool) -> Named:
     load = _from_file if where.endswith(".py") else _from_import_path
     module = load(argument, where, trust)
     if not hasattr(module, name):
-        raise LoadingError(f"{argument}: {where!r} defines no {name!r}; expected one of its names")
+        raise LoadingError(f"{argument}: {where!r} defines no {name!r}; expected {_names(module)}")
     return Named(f"{argument}: {name!r} of {where!r}", getattr(module, name), module)
+
+
+def _names(module: ModuleType) -> str:
+    """Return what is said of the names that a module defines, some of them if there are many."""
+    own = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and getattr(value, "__module__", None) in (None, module.__name__)
+    ]
+    return "one of its names" + (f", such as {listing(own[:_MOST_NAMES])}" if own else "")
 
 
 def _from_file(argument: str, where: str, trust: bool) -> ModuleType:
