@@ -28,7 +28,7 @@ def show_tuning(tuning: Tuning, console: Console) -> None:
     console.print(table)
     legend = ["± standard deviation; what a seed does to all slopes alike is taken out"]
     if any(row.said.startswith("worse") for row in told):
-        legend.append("worse: by one curve through the scores of all slopes, at 5 % for all together")
+        legend.append("worse: by a smooth curve through the scores of all slopes, at 5 % for all")
     console.print(Text("\n".join(legend), style="dim"))
     console.print()
     console.print(Text(words.plain(tuning.headline), style="bold"))
