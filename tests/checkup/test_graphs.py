@@ -135,7 +135,7 @@ def test_tensors_of_any_kind(model: onnx.ModelProto) -> None:
         (np.zeros((0, 4), np.float32), "data: no samples; expected at least one"),
         ("fails", "data: batch 1 cannot be had: ZeroDivisionError: division by zero"),
         ([np.zeros((2, 4)), "x"], "data: batch 1: str; expected an array"),
-        (np.array([["a"] * 4]), "batches: input 'x' has elements of <U1; the model takes float32"),
+        (np.array([["a"] * 4]), "data: input 'x' has elements of <U1; the model takes float32"),
     ],
 )
 def test_what_is_wrong_with_data_is_told_in_a_line(data: Any, message: str, model: onnx.ModelProto) -> None:

@@ -228,7 +228,7 @@ def test_drift_with_infinities_and_without_floats() -> None:
         ({"to": "prelu"}, "to: 'prelu'; expected 'leaky_relu' or 'relu'"),
         ({"slope": 1e39}, "negative_slope: 1e\\+39; expected what float32 holds"),
         ({"slope": 1e-50}, "negative_slope: 1e-50; expected what float32 holds"),
-        ({"data": np.zeros((3, 5), "f")}, r"batches: input 'x' has the shape \(3, 5\)"),
+        ({"data": np.zeros((3, 5), "f")}, r"data: input 'x' has the shape \(3, 5\)"),
         ({"data": []}, "data: no samples; expected at least one"),
         ({"data": X, "batch_size": 0}, "batch_size: 0; expected a whole number of at least 1"),
     ],

@@ -15,7 +15,7 @@ from leaky.checkup.given import Given
 from leaky.checkup.result import Check
 from leaky.checkup.seen import Seen
 from leaky.evidence import batch_statistics_of
-from leaky.inputs.arrays import arrays
+from leaky.inputs.arrays import arrays, as_given
 from leaky.inputs.batches import Progress, batches
 from leaky.inputs.errors import InputError
 
@@ -38,7 +38,7 @@ def check_graph(
         source = Path(model) if isinstance(model, str) else model
         watched = watch(source, arrays(stream, total, progress), max_memory=max_memory, look=partial(_note, given))
     except ValueError as error:
-        raise InputError(str(error)) from error
+        raise InputError(as_given(error)) from error
     return Check(
         model=Path(fspath(model)).name if isinstance(model, str | PathLike) else model.graph.name or "model",
         samples=watched.samples,

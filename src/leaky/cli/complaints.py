@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 _CALLED = {
     "at_birth": {"networks"},
     "batch": {"batch_size"},
-    "data": {"inputs", "batches"},
+    "data": {"inputs"},
     "model": {"factory"},
     "prove": {"input_range"},
     "slope": {"negative_slope"},

@@ -17,7 +17,7 @@ from leaky.conversion.errors import ConversionError
 from leaky.conversion.moved import Moved
 from leaky.conversion.result import Change, Conversion, Drift, Left
 from leaky.conversion.selection import Selection
-from leaky.inputs.arrays import arrays
+from leaky.inputs.arrays import arrays, as_given
 from leaky.inputs.batches import Progress, batches
 from leaky.onnx import ModelFile
 from leaky.onnx.outputs import pairs
@@ -75,7 +75,7 @@ def convert_graph(
             if drift is None:
                 notes.append("No drift: the model has no outputs of floats.")
     except ValueError as error:
-        raise ConversionError(str(error)) from error
+        raise ConversionError(as_given(error)) from error
     if slope is not None and (warning := Activation("leaky_relu", (slope,)).slope_warning):
         notes.append(warning)
     return Conversion(

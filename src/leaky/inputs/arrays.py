@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -21,6 +22,11 @@ def arrays(
         progress(batch.number + 1, total)
     if batch is None:
         raise InputError("data: no samples; expected at least one")
+
+
+def as_given(error: ValueError) -> str:
+    """Return what ``leaky.onnx`` says of its batches as said of the data that they were made of."""
+    return re.sub("^batches:", "data:", str(error))
 
 
 def _on_host(value: Any) -> Any:
