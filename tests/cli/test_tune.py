@@ -67,8 +67,8 @@ def test_table_answer_confirmation_and_report(mine: Path, capsys: pytest.Capture
     assert sum("best" in line for line in lines[2:7]) == 1
     text = " ".join(out.split())
     assert re.search(r"On mi/ne, .* as good( within the noise)?[,.] ", text)
-    assert re.search(r"By 11 trainings, it loses at most [\d.]+ points against the best slope \(95 %\)", text)
-    assert "(95 %): within the tolerance of 90.0 points." in text
+    assert re.search(r"By 11 trainings, it loses at most [\d.]+ points against the best slope \(90 %\)", text)
+    assert "(90 %): within the tolerance of 90.0 points." in text
     assert re.search(
         r"A slope for each of the 2 sites is|58 trainings with a slope for each of the 2 sites found", text
     )
