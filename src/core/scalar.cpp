@@ -1,5 +1,7 @@
 // For every CPU: plain loops over a few numbers, which compilers turn into vectors of whatever the CPU surely has.
 
+#include <cstring>
+
 #include "blocks.h"
 #include "tally.h"
 
@@ -39,6 +41,7 @@ Numbers<C, n> select(const Bools<C, n>& condition, const Numbers<C, n>& yes, con
     return chosen;
 }
 
+// Memory need not be aligned for T: numbers are copied, one by one, which costs nothing.
 template <class T>
 struct Lanes {
     // Few enough for compilers to keep in registers, and enough to fill them.
@@ -55,11 +58,18 @@ struct Lanes {
     }
     static Vector load(const T* from) {
         Vector numbers;
-        for (std::size_t i = 0; i < kCount; ++i) numbers.at[i] = widen(from[i]);
+        for (std::size_t i = 0; i < kCount; ++i) {
+            T number;
+            std::memcpy(&number, from + i, sizeof number);
+            numbers.at[i] = widen(number);
+        }
         return numbers;
     }
     static void store(T* to, const Vector& numbers) {
-        for (std::size_t i = 0; i < kCount; ++i) to[i] = narrow<T>(numbers.at[i]);
+        for (std::size_t i = 0; i < kCount; ++i) {
+            const T number = narrow<T>(numbers.at[i]);
+            std::memcpy(to + i, &number, sizeof number);
+        }
     }
     static unsigned to_bits(Mask mask) {
 #if !defined(__clang__)
