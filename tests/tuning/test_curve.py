@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from leaky.tuning.curve import GRID, centred, fit
+from leaky.tuning.curve import _LENGTHS, _NOISES, GRID, _mixture, centred, fit
 
 SLOPES = (0.01, 0.1, 0.1818, 0.2, 0.3, 0.5)
 
@@ -31,6 +35,31 @@ def test_the_same_scores_give_the_same_curve() -> None:
     one, other = (fit(scores, SLOPES, 0.01) for _ in range(2))
     np.testing.assert_array_equal(one.mean, other.mean)
     assert (one.best, one.regret_bound, one.as_good) == (other.best, other.regret_bound, other.as_good)
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.02])
+def test_each_process_is_that_of_scikit_learn_and_weighs_by_its_likelihood(noise: float) -> None:
+    slopes, values = centred(noisy(np.random.default_rng(0), noise))
+    x, y = np.sqrt(slopes), (values - values.mean()) / values.std()
+    asked = np.linspace(0, 1, 21)
+    known = _mixture(x, y, asked, 0.3)
+    weights, means, variances = [], [], []
+    for v, length, s in product(np.geomspace(0.3**2, 1e2, 8), _LENGTHS, _NOISES):
+        kernel = ConstantKernel(v) * RBF(length)
+        process = GaussianProcessRegressor(kernel, alpha=s**2, optimizer=None).fit(x[:, None], y)
+        mean, deviation = process.predict(asked[:, None], return_std=True)
+        weights.append(process.log_marginal_likelihood_value_)
+        means.append(mean)
+        variances.append(deviation**2)
+    shares = np.exp(np.array(weights) - max(weights))
+    kept = np.argsort(-shares)[: len(known.weights)]  # what weighs least is left out: 1 % in all
+    assert 0.99 <= shares[kept].sum() / shares.sum() < 1
+    shares = shares[kept] / shares[kept].sum()
+    mean = shares @ np.array(means)[kept]
+    spread = np.sqrt(shares @ (np.array(variances)[kept] + np.square(means)[kept]) - mean**2)
+    np.testing.assert_allclose(known.weights, shares, rtol=1e-6)
+    np.testing.assert_allclose(known.mean, mean, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(known.spread(), spread, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("noise", [0.003, 0.02])
