@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from leaky.conversion import Change, Conversion, Drift
+from leaky.inputs.models import is_network
 from leaky.report import words
 
 # Characters of the longest names of sites, and of what was written there.
@@ -31,8 +32,8 @@ def show_conversion(conversion: Conversion, console: Console) -> None:
             console.print(Text(f"Outputs {when}{_moved(drift)}"))
     last = conversion.recalibrated or conversion.drift
     if last is not None and last.mean > last.scale:
-        trainable = hasattr(conversion.model, "parameters")
-        console.print(Text(_FAR + (_TRAINED_ON if trainable else _ELSEWHERE), style="bold"))
+        advice = _TRAINED_ON if is_network(conversion.model) else _ELSEWHERE
+        console.print(Text(_FAR + advice, style="bold"))
     for note in conversion.notes:
         console.print(Text(words.plain(note), style="dim"))
 
