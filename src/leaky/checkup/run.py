@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from leaky.checkup.result import Check
-from leaky.inputs.arguments import truth, whole_number
+from leaky.inputs.arguments import memory, truth
 from leaky.inputs.batches import Progress
 from leaky.inputs.errors import InputError
 from leaky.inputs.models import is_network, is_onnx
@@ -57,9 +57,7 @@ def check(
     """
     if input_range is not None and input_range != "data":
         _check_range(input_range)
-    max_memory = (
-        None if max_memory is None else whole_number("max_memory", max_memory, "a number of bytes, such as 2**30")
-    )
+    max_memory = memory(max_memory)
     more: dict[str, Any] = {"trained": truth("trained", trained), "progress": progress or _quiet}
     if is_onnx(model):
         from leaky.checkup.graphs import check_graph

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from leaky.conversion.result import Conversion
 from leaky.conversion.selection import Selection, Sites
 from leaky.function import real_slope
-from leaky.inputs.arguments import truth, whole_number
+from leaky.inputs.arguments import memory, truth
 from leaky.inputs.batches import Progress
 from leaky.inputs.models import is_network, is_onnx
 
@@ -67,9 +67,7 @@ def convert(
     if to not in _TARGETS:
         raise ValueError(f"to: {to!r}; expected one of {', '.join(_TARGETS)}")
     trained = truth("trained", trained)
-    max_memory = (
-        None if max_memory is None else whole_number("max_memory", max_memory, "a number of bytes, such as 2**30")
-    )
+    max_memory = memory(max_memory)
     slope = None if negative_slope is None else real_slope(negative_slope)
     for name, asked in (("trained=False", not trained), ("recalibrate=True", recalibrate)):
         if asked and data is None:

@@ -30,6 +30,16 @@ def whole_number(argument: str, value: Any, expected: str = "a whole number of a
     return number
 
 
+def memory(value: Any) -> int | None:
+    """Return ``max_memory``, a number of bytes, or None for no limit.
+
+    Raises:
+        TypeError: it is no whole number.
+        InputError: it is below 1.
+    """
+    return None if value is None else whole_number("max_memory", value, "a number of bytes, such as 2**30")
+
+
 def truth(argument: str, value: Any) -> bool:
     """Return a truth value as Python's own.
 
