@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,20 +11,8 @@ from torch import Tensor
 
 import leaky
 from leaky.torch.watch.origin import tensors
+from leaky_tests.torch.watch import test_others as others
 
-
-def _others() -> Any:
-    path = Path(__file__).parents[1] / "torch" / "watch" / "test_others.py"
-    spec = importlib.util.spec_from_file_location("conversion_watch_others", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-others = _others()
 SILENT = {"Llama", "ESM", "GPT-2", "Mamba", "MobileNetV1", "MobileNetV2"}  # without ReLU and Leaky ReLU
 
 

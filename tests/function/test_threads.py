@@ -4,7 +4,6 @@ import os
 import pickle
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import pytest
 
 import leaky
 from leaky import _core, definition
+from leaky_tests.python_lock import is_released_by
 
 LARGE = (1 << 22) + 321  # enough for threads, and for stores past the caches
 
@@ -84,22 +84,7 @@ def test_pythons_lock_is_released(through: str) -> None:
         "the ufunc": lambda: _core.leaky_relu(x, 0.1, out),
         "addresses": lambda: _core.forward(*address),
     }
-    go, other_ran = threading.Lock(), []
-    go.acquire()
-    other = threading.Thread(target=lambda: (go.acquire(), other_ran.append(True)))
-    other.start()
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1000)  # nobody is made to give the lock away
-    try:
-        go.release()
-        for _ in range(1000):
-            if other_ran:
-                break
-            calls[through]()
-        assert other_ran
-    finally:
-        sys.setswitchinterval(interval)
-        other.join()
+    assert is_released_by(calls[through])
 
 
 def test_idle_threads_take_no_time() -> None:
