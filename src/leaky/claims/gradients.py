@@ -92,9 +92,8 @@ def _gradients(arm: str, init: str, depth: int, seed: int, x: Tensor, y: Tensor)
     first, last = hidden[1].weight.grad, hidden[-1].weight.grad
     assert first is not None
     assert last is not None
-    norms = [
-        norm if math.isfinite(norm := weight.norm().item()) else 0.0 for weight in (first, last)
-    ]  # neither teaches
+    # A gradient that is not finite teaches as little as none.
+    norms = [norm if math.isfinite(norm := weight.norm().item()) else 0.0 for weight in (first, last)]
     return norms[0], max(norms[1], torch.finfo(torch.float32).tiny)
 
 
